@@ -1,0 +1,1 @@
+"""The `tonnage` command: one file per command group; parse, call one function, print."""

@@ -1,0 +1,1 @@
+"""What GPUs the machine has and how full they are."""

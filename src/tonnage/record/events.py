@@ -1,0 +1,136 @@
+"""Everything that happens in a run, as frozen values in the order it happened.
+
+Times (`at_s`) are seconds since the run began. Memory is whole MiB. GPUs are named by UUID.
+Reports (live view, summary, trace) are functions of these events and of nothing else.
+"""
+
+from dataclasses import dataclass
+
+from tonnage.record.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class GpuDescription:
+    """One GPU of the run's machine. `label` is what people read, such as `GPU 0`."""
+
+    uuid: str
+    label: str
+    name: str
+    capacity_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTest:
+    """One collected test and what it needs. `reserved_mib` is per GPU; None means a whole card.
+
+    `declared_mib` is what its markers say per GPU (None: nothing); `estimate_s` None is unknown.
+    """
+
+    node_id: str
+    gpus: int
+    reserved_mib: int | None
+    declared_mib: int | None
+    cpus: int
+    timeout_s: float | None
+    estimate_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run begins; `wall_s` is the epoch time of `at_s` = 0."""
+
+    at_s: float
+    wall_s: float
+    gpus: tuple[GpuDescription, ...]
+    slots: int
+    gpu_note: str  # where the GPUs come from, or why there are none
+
+
+@dataclass(frozen=True, slots=True)
+class TestsCollected:
+    """Collection is over; `lower_bound_s` is None when no duration is known."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    at_s: float
+    tests: tuple[PlannedTest, ...]
+    lower_bound_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """One test begins in a process. `slot` is the lowest free lane, for drawing."""
+
+    at_s: float
+    node_id: str
+    attempt: int
+    gpus: tuple[str, ...]
+    reserved_mib: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    """One test ended. `peak_mib` is the highest VRAM seen on any one of its GPUs, None if unseen.
+
+    `method` says how the peak was obtained: process tree, device delta, simulated.
+    """
+
+    at_s: float
+    node_id: str
+    attempt: int
+    outcome: Outcome
+    duration_s: float
+    peak_mib: int | None
+    method: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSampled:
+    """One reading of one GPU. `used_mib` None: the driver did not answer this time.
+
+    `foreign_mib` is what processes outside this run hold; `reserved_mib` what the run set aside.
+    """
+
+    at_s: float
+    gpu: str
+    used_mib: int | None
+    foreign_mib: int
+    reserved_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndPredicted:
+    """The scheduler expects the last test to end at `end_s`."""
+
+    at_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the user should know that belongs to no single test."""
+
+    at_s: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over, with the exit status pytest will return."""
+
+    at_s: float
+    exit_status: int
+
+
+Event = (
+    RunStarted
+    | TestsCollected
+    | AttemptStarted
+    | AttemptFinished
+    | GpuSampled
+    | EndPredicted
+    | Noticed
+    | RunFinished
+)

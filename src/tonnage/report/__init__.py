@@ -1,0 +1,1 @@
+"""Recorded events to text: one format a file, no format knows another."""

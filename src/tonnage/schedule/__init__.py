@@ -1,0 +1,1 @@
+"""What to start next. Pure: plain data in, plain data out, no clock."""

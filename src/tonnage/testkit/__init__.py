@@ -1,0 +1,1 @@
+"""What users' suites import: simulated GPU memory and, later, ports and services."""
