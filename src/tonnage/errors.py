@@ -4,7 +4,8 @@ Anything else that is raised out of Tonnage is a bug of ours.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 class TonnageError(Exception):
@@ -32,8 +33,27 @@ class OptionError(TonnageError):
     """A command-line option has a value that cannot be used."""
 
 
+@dataclass(frozen=True, slots=True)
+class MarkerProblem:
+    """One thing wrong with a test's marks: the marks concerned, why, and what to do."""
+
+    marks: tuple[str, ...]
+    reason: str
+    remedy: str
+
+
 class MarkerError(TonnageError):
-    """The marks of one test contradict each other or carry a wrong argument."""
+    """The marks of one test contradict each other or carry a wrong argument.
+
+    `problems` holds everything that is wrong with them, at least one thing.
+    """
+
+    def __init__(self, problems: Sequence[MarkerProblem]) -> None:
+        super().__init__(
+            "; ".join(problem.reason for problem in problems),
+            remedy=" ".join(problem.remedy for problem in problems),
+        )
+        self.problems = tuple(problems)
 
 
 class DeviceError(TonnageError):

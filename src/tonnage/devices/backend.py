@@ -23,6 +23,19 @@ class ProcessUse:
     used_mib: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceReading:
+    """All GPUs at one moment, by UUID. None: unknown this time.
+
+    `at_s` is the monotonic time at which the reading began. `source` is the backend's name.
+    """
+
+    at_s: float
+    used_mib: dict[str, int | None]
+    processes: dict[str, tuple[ProcessUse, ...] | None]
+    source: str = "nvml"
+
+
 class NoGpu(str, Enum):
     """Why there is no GPU. The value is the sentence a person reads."""
 

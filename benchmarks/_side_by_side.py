@@ -1,0 +1,106 @@
+"""What the benchmarks that time whole pytest runs share: sides, interleaved, and their ratio."""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: the seconds of each repetition on both sides, and the goal for their ratio.
+
+    `at_most` bounds ours / theirs; `at_least` bounds theirs / ours, "so many times faster".
+    """
+
+    what: str
+    ours: str
+    ours_s: Sequence[float]
+    theirs: str
+    theirs_s: Sequence[float]
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Ratio of the medians, in the direction in which the goal is stated."""
+        ours_s, theirs_s = statistics.median(self.ours_s), statistics.median(self.theirs_s)
+        return ours_s / theirs_s if self.at_least is None else theirs_s / ours_s
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goal is reached."""
+        if self.at_least is not None:
+            return self.ratio >= self.at_least
+        return self.at_most is None or self.ratio <= self.at_most
+
+    def lines(self) -> list[str]:
+        """The row as it is printed."""
+        goal = f"<= {self.at_most:g}" if self.at_least is None else f">= {self.at_least:g}"
+        return [
+            self.what,
+            f"  {self.ours:<44}{statistics.median(self.ours_s):9.3f} s   {spread(self.ours_s)}",
+            f"  {self.theirs:<44}{statistics.median(self.theirs_s):9.3f} s   "
+            f"{spread(self.theirs_s)}",
+            f"  ratio {self.ratio:.3f}   goal {goal}   {'met' if self.is_met else 'NOT MET'}",
+        ]
+
+    def as_json(self) -> dict[str, object]:
+        """The row for a file, times in seconds."""
+        return {**vars(self), "ratio": self.ratio, "is_met": self.is_met}
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """How far the repetitions lie apart."""
+    return f"({min(seconds):.3f} to {max(seconds):.3f}, {len(seconds)} runs)"
+
+
+def interleave(
+    sides: Mapping[str, Callable[[], float]], repetitions: int
+) -> dict[str, list[float]]:
+    """Measure the sides in turn, every other time backwards, so that drift hits all alike."""
+    measured: dict[str, list[float]] = {name: [] for name in sides}
+    for repetition in range(repetitions):
+        for name in list(sides)[:: 1 if repetition % 2 == 0 else -1]:
+            measured[name].append(sides[name]())
+    return measured
+
+
+def time_pytest(directory: Path, expected: int, *arguments: str) -> float:
+    """Seconds of one whole pytest run that must end with so many tests passed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    started = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    if done.returncode or f"{expected} passed" not in done.stdout:
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return seconds
+
+
+def options(description: str) -> argparse.Namespace:
+    """The options every such benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="smaller suites, one repetition")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    return parser.parse_args()
+
+
+def report(rows: Sequence[Row], notes: Mapping[str, object], to: Path | None) -> None:
+    """Print the rows, and write them with the notes when a file was asked for."""
+    for row in rows:
+        print("\n".join(row.lines()), flush=True)
+    if to is not None:
+        figures = {"notes": dict(notes), "rows": [row.as_json() for row in rows]}
+        to.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,0 +1,249 @@
+"""The controller's side of its processes: the zygote's life and the sockets of the units.
+
+All waiting of a run happens in `Agent.wait`, in one thread.
+"""
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tonnage.execute import messages
+from tonnage.execute.child import Places
+from tonnage.execute.family import descendants_of, signal_all, signal_name
+from tonnage.execute.frames import FrameSocket
+from tonnage.execute.output import tail
+from tonnage.execute.zygote import command
+
+# What the zygote may take to finish its session once told to; then it is ended.
+_SESSION_FINISH_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FromZygote:
+    """The zygote said this."""
+
+    message: messages.Message
+
+
+@dataclass(frozen=True, slots=True)
+class FromUnit:
+    """A test process said this."""
+
+    unit: int
+    message: messages.Message
+
+
+@dataclass(frozen=True, slots=True)
+class ZygoteLost:
+    """The zygote's socket closed without a word: it crashed or was killed."""
+
+    how: str
+
+
+Arrival = FromZygote | FromUnit | ZygoteLost
+
+
+class Agent:
+    """Starts the zygote and its units, talks to them, and leaves nothing behind."""
+
+    def __init__(self, opening: messages.OpenSession, *, inherit_output: bool) -> None:
+        self._opening = opening
+        self._inherit_output = inherit_output  # with -s tests write to the terminal themselves
+        self._selector = selectors.DefaultSelector()
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._channel: FrameSocket | None = None
+        self._units: dict[int, FrameSocket] = {}
+        self._arrived: deque[Arrival] = deque()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._serving = False
+        self._said_goodbye = False
+
+    @property
+    def wake_fd(self) -> int:
+        """Writing a byte here ends a `wait`: for signal handlers and threads."""
+        return self._wake_write
+
+    @property
+    def log(self) -> Path:
+        """Where the zygote's own output goes."""
+        return Path(self._opening.run_directory) / "zygote.log"
+
+    def places(self, unit: int) -> Places:
+        """Where a unit keeps its output."""
+        opening = self._opening
+        return Places.of(Path(opening.run_directory), Path(opening.base_temp), unit)
+
+    def open(
+        self,
+        environment: dict[str, str],
+        *,
+        refused: dict[str, str] | None = None,
+        excluded: list[str] | None = None,
+    ) -> None:
+        """Start a zygote (in place of an earlier one), which begins to collect at once."""
+        self._end_zygote()
+        opening = replace(self._opening, refused=refused or {}, excluded=excluded or [])
+        self._opening = opening
+        settings = Path(opening.run_directory) / "session.json"
+        settings.write_text(json.dumps(messages.to_json(opening)), encoding="utf-8")
+        ours, theirs = socket.socketpair()
+        with theirs, self.log.open("ab") as log:
+            output = None if self._inherit_output else log
+            self._zygote = subprocess.Popen(
+                command("zygote", theirs.fileno(), str(settings)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._channel = FrameSocket(ours)
+        self._selector.register(ours, selectors.EVENT_READ, self._channel)
+
+    def start_unit(self, start: messages.StartProcess) -> None:
+        """Have the zygote start a unit."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        channel = FrameSocket(ours)
+        self._units[start.unit] = channel
+        self._selector.register(ours, selectors.EVENT_READ, start.unit)
+        with theirs:
+            self._tell_zygote(start, (theirs.fileno(),))
+
+    def feed(self, unit: int, more: messages.MoreTests) -> None:
+        """Give a worker more tests; one that has just died is passed over, its end will arrive."""
+        channel = self._units.get(unit)
+        if channel is not None:
+            try:
+                channel.send(messages.to_json(more))
+            except OSError:
+                return
+
+    def end_unit(self, unit: int, grace_s: float) -> None:
+        """End a unit and everything under it."""
+        self._tell_zygote(messages.EndProcess(unit, grace_s))
+
+    def wait(self, timeout_s: float | None) -> Iterator[Arrival]:
+        """What arrived; returns without anything after `timeout_s` or when woken."""
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                _drain(self._wake_read)
+            elif key.data is self._channel:
+                self._read_zygote()
+            elif key.data in self._units:
+                self._read_unit(key.data)
+        while self._arrived:
+            yield self._arrived.popleft()
+
+    def close(self, exit_status: int) -> None:
+        """Let the zygote finish its session, end it if it cannot, and let go of everything."""
+        if self._serving and self._zygote is not None and self._channel is not None:
+            self._tell_zygote(messages.EndSession(exit_status))
+            try:
+                self._zygote.wait(_SESSION_FINISH_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                pass  # ended below
+        self._end_zygote()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _tell_zygote(self, message: messages.Message, fds: tuple[int, ...] = ()) -> None:
+        if self._channel is None:
+            return
+        self._channel.sock.setblocking(True)
+        try:
+            self._channel.send(messages.to_json(message), fds)
+        except OSError:
+            return  # it is gone; the next read says so
+        finally:
+            self._channel.sock.setblocking(False)
+
+    def _read_zygote(self) -> None:
+        assert self._channel is not None
+        values, closed = self._channel.receive()
+        for value in values:
+            message = messages.from_json(value)
+            if isinstance(message, messages.CollectionFinished):
+                self._serving = True
+            elif isinstance(message, messages.SessionEnded):
+                self._said_goodbye = True
+            elif isinstance(message, messages.ProcessEnded):
+                self._drain_unit(message.unit)
+            self._arrived.append(FromZygote(message))
+        if closed:
+            self._selector.unregister(self._channel.sock)
+            self._channel.close()
+            self._channel = None
+            if not self._said_goodbye:
+                self._arrived.append(ZygoteLost(self._how_it_ended()))
+
+    def _read_unit(self, unit: int) -> None:
+        channel = self._units[unit]
+        values, closed = channel.receive()
+        self._arrived.extend(FromUnit(unit, messages.from_json(value)) for value in values)
+        if closed:
+            self._selector.unregister(channel.sock)
+            channel.close()
+            del self._units[unit]
+
+    def _drain_unit(self, unit: int) -> None:
+        """Read what a unit that has ended still had to say, before its end is made known."""
+        while unit in self._units and self._has_data(unit):
+            self._read_unit(unit)
+        channel = self._units.pop(unit, None)
+        if channel is not None:
+            self._selector.unregister(channel.sock)
+            channel.close()
+
+    def _has_data(self, unit: int) -> bool:
+        try:
+            return bool(self._units[unit].sock.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return False
+
+    def _how_it_ended(self) -> str:
+        assert self._zygote is not None
+        try:
+            code = self._zygote.wait(5.0)
+        except subprocess.TimeoutExpired:
+            return "stopped answering"
+        return f"died of {signal_name(-code)}" if code < 0 else f"exited with status {code}"
+
+    def _end_zygote(self) -> None:
+        if self._zygote is not None and self._zygote.poll() is None:
+            family = (self._zygote.pid, *descendants_of(self._zygote.pid))
+            signal_all(family, signal.SIGKILL)
+            self._zygote.wait()
+        self._zygote = None
+        self._serving = self._said_goodbye = False
+        for channel in (self._channel, *self._units.values()):
+            if channel is not None:
+                self._selector.unregister(channel.sock)
+                channel.close()
+        self._channel = None
+        self._units.clear()
+
+    def last_words(self) -> str:
+        """The end of what the zygote printed, for an error message."""
+        return tail(self.log)
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return

@@ -1,0 +1,208 @@
+"""A test process: from the fork to its exit.
+
+It takes tests one by one from its socket, runs each through pytest's own protocol and streams
+every phase's report back at once. One test or many, the loop is the same: pytest wants to know
+the next test while it tears one down, so the last test in hand waits until it is known whether
+another follows.
+"""
+
+import faulthandler
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from tonnage.execute import messages, pytest_internals
+from tonnage.execute.family import adopt_orphans, die_with_parent, prefer_for_oom_kill
+from tonnage.execute.frames import FrameSocket
+from tonnage.execute.relay import TIMED_OUT, TIMEOUT, Relay
+
+# The supervisor's request for the stacks of all threads. A real-time signal: no test uses it.
+DUMP_SIGNAL = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+# Ask for more tests when this many are left unstarted, so that the answer is there in time.
+_HUNGRY_AT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where one unit keeps what it writes: its output, its stacks, its temporary directories."""
+
+    out: Path
+    err: Path
+    stacks: Path
+    base_temp: Path
+
+    @classmethod
+    def of(cls, run_directory: Path, base_temp: Path, unit: int) -> "Places":
+        """The places of unit number `unit`."""
+        return cls(
+            run_directory / f"{unit}.out",
+            run_directory / f"{unit}.err",
+            run_directory / f"{unit}.stacks",
+            base_temp / f"u{unit}",
+        )
+
+
+def become_test_process(
+    session: pytest.Session,
+    item_of: Callable[[int], pytest.Item],
+    relay: Relay,
+    sock: socket.socket,
+    start: messages.StartProcess,
+    places: Places,
+    parent: int,
+) -> NoReturn:
+    """Turn this freshly made process into the unit `start` describes, run it, and exit.
+
+    `item_of` gives the collected test of each index in `start`.
+    """
+    status = 1
+    try:
+        die_with_parent(parent)
+        adopt_orphans()
+        prefer_for_oom_kill()
+        os.environ.update(start.environment)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        stacks = os.open(places.stacks, flags, 0o600)
+        faulthandler.enable(file=stacks)
+        faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
+        pytest_internals.capture_into(session.config, places.out, places.err)
+        pytest_internals.use_base_temp(session.config, places.base_temp)
+        session.config.workerinput["workerid"] = f"gw{start.lane}"  # type: ignore[attr-defined]
+        _Runner(session, item_of, relay, FrameSocket(sock), start).run()
+        status = 0
+    except ConnectionError:
+        status = 0  # the controller is gone; there is nobody to report to
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        _flush()
+        os._exit(status)
+
+
+class _Runner:
+    """The loop of one test process."""
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        item_of: Callable[[int], pytest.Item],
+        relay: Relay,
+        channel: FrameSocket,
+        start: messages.StartProcess,
+    ) -> None:
+        self._session = session
+        self._item_of = item_of
+        self._relay = relay
+        self._channel = channel
+        self._queue: deque[int] = deque(start.tests)
+        self._last = start.last
+        self._asked = False
+        self._pid = os.getpid()
+        # pytest-timeout reads the same marker and knows more ways of stopping a test.
+        self._own_deadline = not session.config.pluginmanager.hasplugin("timeout")
+        relay.sink = self._send
+
+    def run(self) -> None:
+        while self._another():
+            self._run_one(self._queue.popleft())
+        pytest_internals.tear_down_all(self._session)
+
+    def _another(self) -> bool:
+        """Wait until there is a test to run whose successor, if any, is known."""
+        while not self._last and len(self._queue) < 2:
+            self._ask()
+            self._take(block=True)
+        if len(self._queue) > 1:
+            self._take(block=False)
+        return bool(self._queue)
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self._send(messages.Hungry())
+
+    def _take(self, *, block: bool) -> None:
+        """Read what the controller sent. Its silence ends the process: nobody listens any more."""
+        self._channel.sock.setblocking(block)
+        values, closed = self._channel.receive()
+        self._channel.sock.setblocking(True)
+        for value in values:
+            message = messages.from_json(value)
+            assert isinstance(message, messages.MoreTests)
+            self._asked = False
+            self._last = message.last
+            if message.drop:
+                self._send(messages.Dropped(list(self._queue)))
+                self._queue.clear()
+            self._queue.extend(message.tests)
+        if closed:
+            raise ConnectionResetError
+
+    def _run_one(self, test: int) -> None:
+        item = self._item_of(test)
+        following = self._item_of(self._queue[0]) if self._queue else None
+        stop: str | None = None
+        exit_status: int | None = None
+        self._send(messages.TestBegan(test))
+        if not self._last and len(self._queue) <= _HUNGRY_AT:
+            self._ask()
+        self._relay.begin(test)
+        try:
+            with self._soft_deadline(item):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        except pytest.fail.Exception as error:
+            # The deadline struck between two phases, where no report can carry it.
+            print(error, file=sys.__stderr__)
+        except (KeyboardInterrupt, SystemExit) as error:
+            stop = f"{type(error).__name__} in {item.nodeid}"
+        except pytest.exit.Exception as error:
+            stop, exit_status = error.msg, error.returncode
+        if os.getpid() != self._pid:
+            # The test forked and its child returned into pytest: one set of reports is enough.
+            os._exit(0)
+        self._relay.restore_directory()
+        if self._session.shouldstop:
+            stop = str(self._session.shouldstop)
+        self._send(messages.TestEnded(test, stop, exit_status))
+
+    @contextmanager
+    def _soft_deadline(self, item: pytest.Item) -> Iterator[None]:
+        """Raise inside the test when its declared time is over, so that its stack is shown."""
+        timeout_s = item.stash.get(TIMEOUT, None)
+        if timeout_s is None or not self._own_deadline:
+            yield
+            return
+
+        def over(*_: Any) -> None:
+            item.stash[TIMED_OUT] = True
+            pytest.fail(f"timeout: ran longer than its declared {timeout_s:g} s")
+
+        before = signal.signal(signal.SIGALRM, over)
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _send(self, message: messages.Message) -> None:
+        if os.getpid() == self._pid:  # a fork of this process must not write into its stream
+            self._channel.send(messages.to_json(message))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,36 @@
+"""From the collected pytest items to what each needs: marks are read once, in the zygote."""
+
+import pytest
+
+from tonnage.config import load_settings
+from tonnage.errors import MarkerError
+from tonnage.execute.messages import CollectedTest
+from tonnage.execute.relay import TIMEOUT
+from tonnage.markers.marks import MarkValue
+from tonnage.markers.problem_text import problem_text
+from tonnage.markers.requirement import Requirement, requirement_of
+from tonnage.markers.vocabulary import Vocabulary
+
+
+def marks_of(item: pytest.Item) -> list[MarkValue]:
+    """The item's marks as plain data, closest first."""
+    return [MarkValue(mark.name, mark.args, mark.kwargs) for mark in item.iter_markers()]
+
+
+def collected_tests(session: pytest.Session) -> list[CollectedTest]:
+    """What each collected item is and needs, in order.
+
+    A test whose marks cannot be used gets its problem in words; the others are not concerned.
+    """
+    vocabulary = load_settings(session.config.rootpath).vocabulary
+    return [_collected_test(item, vocabulary) for item in session.items]
+
+
+def _collected_test(item: pytest.Item, vocabulary: Vocabulary) -> CollectedTest:
+    try:
+        requirement, problem = requirement_of(marks_of(item), vocabulary), None
+    except MarkerError as error:
+        requirement, problem = Requirement(), problem_text(item, error)
+    if requirement.timeout_s is not None:
+        item.stash[TIMEOUT] = requirement.timeout_s
+    return CollectedTest(item.nodeid, str(item.path), list(item.location), requirement, problem)

@@ -1,0 +1,101 @@
+"""From what a test needs to what the scheduler packs: one job per test. Pure.
+
+Here the run's policies meet the requirement: which process a test gets, what an undeclared test
+is given, which cards its marks allow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tonnage.markers.requirement import Requirement
+from tonnage.record.events import GpuDescription
+from tonnage.schedule.estimate import estimate_s
+from tonnage.schedule.model import Gpu, Job, Machine
+
+Isolation = Literal["test", "worker"]
+Undeclared = Literal["whole", "cpu", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTest:
+    """One collected test as the run sees it. `problem`: why it cannot run, found before it did.
+
+    `shares_process`: it may run in a worker, after and before other tests. `is_fresh`: it needs a
+    new interpreter, as forking is unsafe for it.
+    """
+
+    index: int
+    node_id: str
+    job: Job
+    requirement: Requirement
+    shares_process: bool
+    problem: str | None = None
+    is_fresh: bool = False
+
+
+def machine_of(
+    gpus: Sequence[GpuDescription], slots: int, memory_mib: int | None, margin: float
+) -> Machine:
+    """The machine the scheduler packs; tests that share a card leave `margin` of it free."""
+    return Machine(
+        gpus=tuple(
+            Gpu(gpu.uuid, gpu.capacity_mib, int(gpu.capacity_mib * (1 - margin))) for gpu in gpus
+        ),
+        slots=slots,
+        memory_mib=memory_mib,
+    )
+
+
+def run_test(
+    index: int,
+    node_id: str,
+    requirement: Requirement,
+    gpus: Sequence[GpuDescription],
+    *,
+    isolation: Isolation | None,
+    undeclared: Undeclared,
+    problem: str | None = None,
+    is_fresh: bool = False,
+) -> RunTest:
+    """The job of one test.
+
+    `isolation` None: tests that need a GPU get their own process, the others share workers. An
+    undeclared test gets a whole GPU where the machine has one (`undeclared`: whole), or none.
+    """
+    count = requirement.gpus
+    if count is None:
+        if undeclared == "error" and problem is None:
+            problem = (
+                "declares no hardware (undeclared = \"error\"): "
+                "mark it gpu_0, or with the number of GPUs it needs"
+            )
+        count = 1 if undeclared == "whole" and gpus else 0
+    allowed = None
+    if count and requirement.gpu_names:
+        allowed = frozenset(
+            gpu.uuid
+            for gpu in gpus
+            if all(name.lower() in gpu.name.lower() for name in requirement.gpu_names)
+        )
+    job = Job(
+        id=str(index),
+        order=index,
+        gpus=count,
+        vram_mib=requirement.reserved_mib if count else 0,
+        cpus=requirement.cpus,
+        memory_mib=requirement.memory_mib,
+        exclusive=requirement.exclusive,
+        allowed_gpus=allowed,
+        estimate_s=estimate_s((), requirement.timeout_s),
+    )
+    plain = count == 0 and job.cpus == 1 and not job.memory_mib and not job.exclusive
+    return RunTest(
+        index=index,
+        node_id=node_id,
+        job=job,
+        requirement=requirement,
+        shares_process=plain and isolation != "test" and not is_fresh,
+        problem=problem,
+        is_fresh=is_fresh,
+    )

@@ -1,0 +1,278 @@
+"""What controller, zygote and test processes say to one another, as frozen values.
+
+On the wire a message is a JSON object: its class name under `is`, its fields beside it.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tonnage.markers.requirement import Requirement
+
+# ---------------------------------------------------------------- controller to zygote
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """The first message: what to collect, and where to keep things.
+
+    `parent` is the sender's pid. `refused`, by file: report a collection error with this text
+    instead of importing the file. `excluded`: files to pass over. `cleanup`: directories to remove
+    should the sender die.
+    """
+
+    args: list[str]
+    argv: list[str]
+    directory: str
+    parent: int
+    run_directory: str
+    base_temp: str
+    slots: int
+    refused: dict[str, str] = field(default_factory=dict)
+    excluded: list[str] = field(default_factory=list)
+    cleanup: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StartProcess:
+    """Start a process for these tests (indices into the collection).
+
+    Its socket travels beside the message. `last`: no more tests will follow. `lane` is a number
+    that no other process alive has. `environment` is added to the zygote's own. `fresh`: a new
+    interpreter instead of a fork.
+    """
+
+    unit: int
+    tests: list[int]
+    last: bool
+    lane: int
+    environment: dict[str, str]
+    fresh: "FreshStart | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class FreshStart:
+    """A new interpreter collects this file alone and takes its tests by node id, in order."""
+
+    path: str
+    node_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EndProcess:
+    """End a unit's whole process tree: stacks, TERM, and KILL after `grace_s`."""
+
+    unit: int
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """No more starts will come: finish the session and exit with pytest's status."""
+
+    exit_status: int
+
+
+# ---------------------------------------------------------------- controller to test process
+
+
+@dataclass(frozen=True, slots=True)
+class MoreTests:
+    """Run these after the ones in hand. `last`: nothing follows. `drop`: forget what is queued."""
+
+    tests: list[int]
+    last: bool
+    drop: bool = False
+
+
+# ---------------------------------------------------------------- zygote to controller
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """The zygote begins to import this file (empty: importing is over)."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReportMade:
+    """A serialised collect report, in pytest's own form."""
+
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deselected:
+    """Tests deselected during collection, by node id."""
+
+    node_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRecorded:
+    """A warning that pytest recorded, flattened."""
+
+    category: str
+    text: str
+    filename: str
+    line: int
+    when: str
+    node_id: str
+    location: list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedTest:
+    """One test as collected. `problem` says why its marks cannot be used, None when they can."""
+
+    node_id: str
+    path: str
+    location: list[Any]
+    requirement: Requirement
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFinished:
+    """Collection is over.
+
+    `lines` is what plugins report about it. `hazards`, by file, is why this process must not be
+    forked ("" when only the whole collection is known to have done it).
+    """
+
+    tests: list[CollectedTest]
+    lines: list[str]
+    hazards: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The zygote's session is over; nothing follows."""
+
+    exit_status: int
+    internal_error: str | None = None
+    usage_errors: list[str] = field(default_factory=list)
+    stop_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStarted:
+    """A unit's process runs. It leads a session of its own."""
+
+    unit: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A unit's process ended (a `waitpid` status), and what it left behind was ended.
+
+    `survivors` names those processes: "pid 812 (python server.py)". `problem`: why it could not
+    even be started.
+    """
+
+    unit: int
+    wait_status: int
+    survivors: list[str]
+    problem: str | None = None
+
+
+# ---------------------------------------------------------------- test process to controller
+
+
+@dataclass(frozen=True, slots=True)
+class TestBegan:
+    """The process begins this test now."""
+
+    __test__ = False
+
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportMade:
+    """A serialised test report, in pytest's own form, as soon as its phase is over."""
+
+    test: int
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TestEnded:
+    """The process is done with this test. `stop` carries a wish to end the whole session."""
+
+    __test__ = False
+
+    test: int
+    stop: str | None = None
+    exit_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hungry:
+    """The process is about to run out of tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The process will not run these."""
+
+    tests: list[int]
+
+
+Message = (
+    OpenSession
+    | StartProcess
+    | EndProcess
+    | EndSession
+    | MoreTests
+    | Collecting
+    | CollectReportMade
+    | Deselected
+    | WarningRecorded
+    | CollectionFinished
+    | SessionEnded
+    | ProcessStarted
+    | ProcessEnded
+    | TestBegan
+    | ReportMade
+    | TestEnded
+    | Hungry
+    | Dropped
+)
+
+_CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """The message as plain JSON data."""
+    if isinstance(message, CollectionFinished):
+        fields = asdict(message)
+        for test in fields["tests"]:
+            test["requirement"]["exclusive"] = sorted(test["requirement"]["exclusive"])
+    elif isinstance(message, StartProcess):
+        fields = asdict(message)
+    else:
+        # Not asdict: it copies whole reports, and these fields are plain data already.
+        fields = {name: getattr(message, name) for name in message.__dataclass_fields__}
+    return {"is": type(message).__name__, **fields}
+
+
+def from_json(data: Any) -> Message:
+    """The message that `to_json` made; KeyError or TypeError for anything else."""
+    fields = dict(data)
+    kind = _CLASSES[fields.pop("is")]
+    if kind is CollectionFinished:
+        fields["tests"] = [_collected_test(test) for test in fields["tests"]]
+    elif kind is StartProcess and fields["fresh"] is not None:
+        fields["fresh"] = FreshStart(**fields["fresh"])
+    message: Message = kind(**fields)
+    return message
+
+
+def _collected_test(data: dict[str, Any]) -> CollectedTest:
+    needs = dict(data["requirement"])
+    needs["exclusive"] = frozenset(needs["exclusive"])
+    needs["gpu_names"] = tuple(needs["gpu_names"])
+    needs["engine_caps"] = tuple((name, value) for name, value in needs["engine_caps"])
+    return CollectedTest(**{**data, "requirement": Requirement(**needs)})

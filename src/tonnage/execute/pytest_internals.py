@@ -1,0 +1,114 @@
+"""Every private part of pytest that Tonnage touches, and nothing else.
+
+Checked with pytest 8.0 to 9.2. A release that changes one of these breaks this module only.
+"""
+
+import os
+import subprocess
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from _pytest.capture import FDCaptureBase
+from _pytest.config import _prepareconfig
+from _pytest.terminal import TerminalReporter
+
+
+def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
+    """A pytest config as `pytest ARGS` makes it, before it is configured."""
+    return _prepareconfig(args, plugins)
+
+
+def without_terminal(config: pytest.Config) -> None:
+    """Have this process report nothing on the terminal; its options stay known."""
+    module = config.pluginmanager.get_plugin("terminal")
+    if module is not None:
+        config.pluginmanager.unregister(module)
+
+
+def capture_into(config: pytest.Config, out_path: Path, err_path: Path) -> None:
+    """Point pytest's own capture at this process's files instead of those it inherited.
+
+    After a fork parent and child would write at one shared file offset. Named files also keep
+    what was printed when the process crashes. With `-s` there is no capture and nothing to do.
+    Call it while capture is suspended, as it is between tests.
+    """
+    manager = config.pluginmanager.getplugin("capturemanager")
+    multi = None if manager is None else manager._global_capturing
+    if multi is None:
+        return
+    for capture, path in ((multi.out, out_path), (multi.err, err_path)):
+        if isinstance(capture, FDCaptureBase):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            os.dup2(fd, capture.tmpfile.fileno(), inheritable=False)
+            os.close(fd)
+
+
+def use_base_temp(config: pytest.Config, path: Path) -> None:
+    """Have `tmp_path` and kin work below `path`, made when the first is asked for."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is not None:
+        factory._given_basetemp = path
+        factory._basetemp = None
+
+
+def base_temp(config: pytest.Config) -> Path | None:
+    """The session's own base temporary directory; None with `-p no:tmpdir`."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    return None if factory is None else cast(Path, factory.getbasetemp())
+
+
+def tear_down_all(session: pytest.Session) -> None:
+    """Tear down every fixture still set up, the session's too."""
+    session._setupstate.teardown_exact(None)
+
+
+def terminal(config: pytest.Config) -> TerminalReporter | None:
+    """The terminal reporter, or None with `-p no:terminal`."""
+    return cast(
+        "TerminalReporter | None", config.pluginmanager.get_plugin("terminalreporter")
+    )
+
+
+def begin_collection(reporter: TerminalReporter) -> None:
+    """Say that collection goes on, as pytest does."""
+    reporter.pytest_collection()
+
+
+def collected(config: pytest.Config, count: int, lines: list[str]) -> None:
+    """Show the line `collected N items`, and what other plugins said about the collection."""
+    reporter = terminal(config)
+    if reporter is None:
+        return
+    reporter._numcollected = count
+    reporter.report_collect(final=True)
+    if lines:
+        reporter._write_report_lines_from_hooks([cast("str | list[str]", lines)])
+
+
+def print_as_completed(reporter: TerminalReporter) -> None:
+    """Tests end out of order: print outcomes alone, without the file they come from."""
+    reporter.showfspath = False
+
+
+def terminal_file(reporter: TerminalReporter) -> TextIOWrapper:
+    """The stream the terminal reporter writes to."""
+    return cast(TextIOWrapper, reporter._tw._file)
+
+
+def redirect_terminal(reporter: TerminalReporter, file: Any) -> None:
+    """Have the terminal reporter write to `file`."""
+    reporter._tw._file = file
+
+
+def remember_node_ids(config: pytest.Config, node_ids: list[str]) -> None:
+    """Let `--nf` know next time which tests were there this time."""
+    plugin = config.pluginmanager.get_plugin("nfplugin")
+    if plugin is not None:
+        plugin.cached_nodeids.update(node_ids)
+
+
+def interpreter_flags() -> list[str]:
+    """This interpreter's own options (-X, -W, -O ...), for another one."""
+    return cast("list[str]", subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]

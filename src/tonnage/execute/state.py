@@ -1,0 +1,555 @@
+"""The state of a run: what happened goes in, what to do comes out. Pure: no clock, no process.
+
+Every test is pending, in a unit, or ended, once. A *unit* is one test process: with one test (an
+attempt in isolation) or, as a worker, with a queue that is refilled while it runs. A unit holds its
+resources from the moment it is started until its process has ended and its GPU memory is back.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tonnage.execute.jobs import RunTest
+from tonnage.schedule.backlog import Backlog
+from tonnage.schedule.bounds import unplaceable
+from tonnage.schedule.decide import decide
+from tonnage.schedule.model import Job, Machine, Running
+from tonnage.schedule.simulate import predict_end_s
+
+# A worker's helping: enough to hide the round trip for its next one, little enough that the
+# workers end together. Guided self-scheduling: a share of what is left, shrinking to one.
+_LARGEST_HELPING = 16
+_HELPINGS_LEFT_PER_SLOT = 4
+_LONGEST_HELPING_S = 1.0
+# How long a finished test's GPU memory may take to come back before what remains counts as
+# somebody else's. Drivers free asynchronously, usually within a few hundred milliseconds.
+RELEASE_LIMIT_S = 5.0
+# Memory that other processes hold may be waited for this long while nothing of ours runs.
+FOREIGN_WAIT_S = 600.0
+
+# ------------------------------------------------------------------ what happened
+
+
+@dataclass(frozen=True, slots=True)
+class TestBegan:
+    """A unit began a test."""
+
+    __test__ = False
+
+    unit: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestEnded:
+    """A unit is done with a test and all its reports are here."""
+
+    __test__ = False
+
+    unit: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitHungry:
+    """A worker is about to run out of tests."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestsDropped:
+    """A worker was told to forget these and did."""
+
+    __test__ = False
+
+    unit: int
+    tests: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitEnded:
+    """A unit's process and everything under it is gone."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRead:
+    """A reading: MiB by unit and GPU, and what processes outside the run hold."""
+
+    by_unit: Mapping[int, Mapping[str, int]]
+    foreign_mib: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing happened but time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Start nothing more. `now`: end what runs, too."""
+
+    now: bool
+
+
+Happening = (
+    TestBegan
+    | TestEnded
+    | UnitHungry
+    | TestsDropped
+    | UnitEnded
+    | MemoryRead
+    | TimePassed
+    | StopAsked
+)
+
+# ------------------------------------------------------------------ what to do
+
+
+@dataclass(frozen=True, slots=True)
+class StartUnit:
+    """Start a process for these tests on these GPUs. `lane` is free among the running units."""
+
+    unit: int
+    tests: tuple[int, ...]
+    last: bool
+    lane: int
+    gpus: tuple[str, ...]
+    reserved_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedUnit:
+    """Give a worker more tests. `drop`: have it forget what is queued."""
+
+    unit: int
+    tests: tuple[int, ...]
+    last: bool
+    drop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndUnit:
+    """End a unit's process tree. `gently`: with stacks, TERM and a grace."""
+
+    unit: int
+    gently: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseTest:
+    """This test can never run; `reason` says why."""
+
+    test: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestLost:
+    """The unit's process ended while it had this test in hand. `late`: it was past its deadline."""
+
+    __test__ = False
+
+    unit: int
+    test: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Something to tell the user."""
+
+    text: str
+
+
+Instruction = StartUnit | FeedUnit | EndUnit | RefuseTest | TestLost | Notify
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One test process. Times are the caller's seconds."""
+
+    id: int
+    job: Job  # what it holds, as the scheduler sees it
+    gpus: tuple[str, ...]
+    reserved_mib: tuple[int, ...]
+    lane: int
+    started_s: float
+    queue: deque[int]
+    is_worker: bool
+    last: bool
+    measured_mib: dict[str, int] = field(default_factory=dict)
+    current: int | None = None
+    began_s: float = 0.0
+    ran_any: bool = False
+    hungry: bool = False
+    dropping: bool = False
+    late: bool = False
+    ended_s: float | None = None  # the process is gone; its memory may not be back
+
+
+class RunState:
+    """A run from its collected tests to its last process."""
+
+    def __init__(
+        self, tests: Sequence[RunTest], machine: Machine, *, timeout_grace_s: float
+    ) -> None:
+        self._tests = tests
+        self._machine = machine
+        self._empty_machine = machine
+        self._timeout_grace_s = timeout_grace_s
+        self._backlog = Backlog(())
+        self._shareable: deque[int] = deque()
+        self._units: dict[int, _Unit] = {}
+        self._next_unit = 1
+        self._ended: set[int] = set()
+        self._stopping = self._ending_all = False
+        self._idle_since_s: float | None = None
+        self._out: list[Instruction] = []
+
+    # -------------------------------------------------------------- questions
+
+    @property
+    def pending(self) -> int:
+        """Tests not in any unit and not ended."""
+        return len(self._backlog)
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing runs, and nothing will be started."""
+        return not self._units and (self._stopping or not self._backlog)
+
+    @property
+    def running(self) -> int:
+        """Units whose process has not ended."""
+        return sum(unit.ended_s is None for unit in self._units.values())
+
+    @property
+    def ended_everything(self) -> bool:
+        """Whether the run was told to end what was running."""
+        return self._ending_all
+
+    def reserved_mib(self) -> dict[str, int]:
+        """What the run has set aside, by GPU."""
+        total = dict.fromkeys((gpu.id for gpu in self._machine.gpus), 0)
+        for unit in self._units.values():
+            for gpu, held in zip(unit.gpus, self._held(unit)):
+                total[gpu] += held
+        return total
+
+    def reservations_of_units(self) -> dict[int, dict[str, int]]:
+        """The same by unit: what a reading that cannot name processes is divided by."""
+        return {
+            unit.id: dict(zip(unit.gpus, unit.reserved_mib))
+            for unit in self._units.values()
+            if unit.gpus
+        }
+
+    def next_deadline_s(self) -> float | None:
+        """When to come back with TimePassed though nothing happened; None: no need."""
+        times = [
+            unit.began_s + limit
+            for unit in self._units.values()
+            if unit.current is not None and not unit.late
+            if (limit := self._limit_s(unit.current)) is not None
+        ]
+        times += [
+            unit.ended_s + RELEASE_LIMIT_S
+            for unit in self._units.values()
+            if unit.ended_s is not None
+        ]
+        if self._idle_since_s is not None:
+            times.append(self._idle_since_s + FOREIGN_WAIT_S)
+        return min(times, default=None)
+
+    def predicted_end_s(self, now_s: float) -> float | None:
+        """When the last test is expected to end; None when no duration is known."""
+        return predict_end_s(self._backlog, self._running(()), self._machine, now_s)
+
+    # -------------------------------------------------------------- the run
+
+    def begin(self, now_s: float) -> tuple[Instruction, ...]:
+        """Refuse what can never run, before anything runs; then start the first tests."""
+        placeable: list[RunTest] = []
+        for test in self._tests:
+            reason = test.problem or unplaceable(test.job, self._machine)
+            if reason is None:
+                placeable.append(test)
+            else:
+                self._ended.add(test.index)
+                self._out.append(RefuseTest(test.index, reason))
+        self._backlog = Backlog(test.job for test in placeable)
+        self._shareable = deque(test.index for test in placeable if test.shares_process)
+        self._schedule(now_s)
+        return self._take_out()
+
+    def handle(self, happening: Happening, now_s: float) -> tuple[Instruction, ...]:
+        """What to do now that this happened."""
+        match happening:
+            case TestBegan(unit, test):
+                self._began(self._units[unit], test, now_s)
+            case TestEnded(unit, test):
+                self._test_ended(self._units[unit], test)
+            case UnitHungry(unit):
+                self._units[unit].hungry = True
+                self._schedule(now_s)
+            case TestsDropped(unit, tests):
+                self._units[unit].queue.clear()
+                self._put_back(tests)
+            case UnitEnded(unit):
+                self._unit_ended(self._units[unit], now_s)
+                self._schedule(now_s)
+            case MemoryRead(by_unit, foreign_mib):
+                self._memory_read(by_unit, foreign_mib)
+                self._schedule(now_s)
+            case TimePassed():
+                self._time_passed(now_s)
+                self._schedule(now_s)
+            case StopAsked(now):
+                self._stop(now=now)
+        return self._take_out()
+
+    def _take_out(self) -> tuple[Instruction, ...]:
+        out = tuple(self._out)
+        self._out.clear()
+        return out
+
+    # -------------------------------------------------------------- what happened
+
+    def _began(self, unit: _Unit, test: int, now_s: float) -> None:
+        if test in unit.queue:
+            unit.queue.remove(test)
+        unit.current, unit.began_s, unit.ran_any = test, now_s, True
+
+    def _test_ended(self, unit: _Unit, test: int) -> None:
+        unit.current = None
+        self._ended.add(test)
+
+    def _unit_ended(self, unit: _Unit, now_s: float) -> None:
+        lost = unit.current
+        if lost is None and unit.queue and not unit.ran_any:
+            # It ended before it began anything: its first test answers for that, or a process
+            # that cannot start would be started for ever.
+            lost = unit.queue.popleft()
+        if lost is not None:
+            self._ended.add(lost)
+            self._out.append(TestLost(unit.id, lost, unit.late))
+        self._put_back(unit.queue)
+        unit.queue.clear()
+        unit.current = None
+        if unit.gpus:
+            unit.ended_s = now_s
+        else:
+            del self._units[unit.id]
+
+    def _put_back(self, tests: Sequence[int] | deque[int]) -> None:
+        for test in sorted(tests, reverse=True):
+            self._backlog.add(self._tests[test].job)
+            self._shareable.appendleft(test)
+
+    def _memory_read(
+        self, by_unit: Mapping[int, Mapping[str, int]], foreign_mib: Mapping[str, int]
+    ) -> None:
+        for unit in tuple(self._units.values()):
+            unit.measured_mib = dict(by_unit.get(unit.id, {}))
+            if unit.ended_s is not None and not any(unit.measured_mib.values()):
+                del self._units[unit.id]
+        self._machine = replace(
+            self._machine,
+            gpus=tuple(
+                replace(gpu, foreign_mib=foreign_mib.get(gpu.id, gpu.foreign_mib))
+                for gpu in self._machine.gpus
+            ),
+        )
+
+    def _time_passed(self, now_s: float) -> None:
+        for unit in tuple(self._units.values()):
+            if unit.ended_s is not None:
+                if now_s - unit.ended_s >= RELEASE_LIMIT_S:
+                    # The next readings count what remains as foreign: it stays off the card.
+                    del self._units[unit.id]
+            elif unit.current is not None and not unit.late:
+                limit_s = self._limit_s(unit.current)
+                if limit_s is not None and now_s - unit.began_s >= limit_s:
+                    unit.late = True
+                    self._out.append(EndUnit(unit.id, gently=True))
+
+    def _limit_s(self, test: int) -> float | None:
+        """Seconds until the supervisor ends a test that outlived its own deadline."""
+        timeout_s = self._tests[test].requirement.timeout_s
+        return None if timeout_s is None else timeout_s + self._timeout_grace_s
+
+    def _stop(self, *, now: bool) -> None:
+        self._stopping = True
+        self._ending_all = self._ending_all or now
+        for unit in self._units.values():
+            if unit.ended_s is not None:
+                continue
+            if now:
+                self._out.append(EndUnit(unit.id, gently=False))
+            elif unit.is_worker and not unit.dropping:
+                unit.dropping = unit.last = True
+                self._out.append(FeedUnit(unit.id, (), last=True, drop=True))
+
+    # -------------------------------------------------------------- what to start
+
+    def _schedule(self, now_s: float) -> None:
+        if self._stopping:
+            return
+        hungry = [
+            unit
+            for unit in self._units.values()
+            if unit.hungry and not unit.last and unit.ended_s is None
+        ]
+        if self._backlog:
+            # A hungry worker's slot counts as free: what is placed there goes to the worker if it
+            # can, and otherwise the worker ends and makes room.
+            decision = decide(self._backlog, self._running(hungry), self._machine, now_s)
+            free_slots = self._free_slots()
+            for placement in decision.placements:
+                test = self._tests[int(placement.job.id)]
+                if placement.job.id not in self._backlog:
+                    # An earlier helping took it along; the place goes to the next such test.
+                    following = self._next_shareable()
+                    if following is None:
+                        continue
+                    test = following
+                if test.shares_process and hungry:
+                    unit = hungry.pop(0)
+                    self._feed(unit, self._helping(test.index))
+                elif placement.job.cpus <= free_slots:
+                    free_slots -= placement.job.cpus
+                    self._start(test, placement.gpus, now_s)
+        for unit in hungry:
+            unit.last, unit.hungry = True, False
+            self._out.append(FeedUnit(unit.id, (), last=True))
+        self._mind_foreign_memory(now_s)
+
+    def _feed(self, unit: _Unit, tests: tuple[int, ...]) -> None:
+        unit.hungry = False
+        unit.queue.extend(tests)
+        unit.job = self._worker_job(unit.id, unit.queue)
+        self._out.append(FeedUnit(unit.id, tests, last=False))
+
+    def _start(self, test: RunTest, gpus: tuple[str, ...], now_s: float) -> None:
+        number, self._next_unit = self._next_unit, self._next_unit + 1
+        if test.shares_process:
+            tests = self._helping(test.index)
+            job = self._worker_job(number, tests)
+        else:
+            tests = (test.index,)
+            job = test.job
+            self._backlog.discard(test.job.id)
+        capacity = {gpu.id: gpu.capacity_mib for gpu in self._machine.gpus}
+        reserved = tuple(
+            capacity[gpu] if test.job.vram_mib is None else test.job.vram_mib for gpu in gpus
+        )
+        unit = _Unit(
+            id=number,
+            job=job,
+            gpus=gpus,
+            reserved_mib=reserved,
+            lane=self._free_lane(),
+            started_s=now_s,
+            queue=deque(tests),
+            is_worker=test.shares_process,
+            last=not test.shares_process,
+        )
+        self._units[number] = unit
+        self._out.append(
+            StartUnit(number, tests, unit.last, unit.lane, gpus, max(reserved, default=0))
+        )
+
+    def _next_shareable(self) -> RunTest | None:
+        while self._shareable:
+            test = self._tests[self._shareable[0]]
+            if test.job.id in self._backlog:
+                return test
+            self._shareable.popleft()
+        return None
+
+    def _helping(self, first: int) -> tuple[int, ...]:
+        """The tests a worker gets next, `first` among them, taken out of the backlog."""
+        size = math.ceil(
+            len(self._shareable) / (_HELPINGS_LEFT_PER_SLOT * max(1, self._machine.slots))
+        )
+        helping = [first]
+        seconds = self._tests[first].job.estimate_s or 0.0
+        self._backlog.discard(str(first))
+        while len(helping) < min(size, _LARGEST_HELPING):
+            test = self._next_shareable()
+            if test is None:
+                break
+            seconds += test.job.estimate_s or 0.0
+            if seconds > _LONGEST_HELPING_S:
+                break
+            helping.append(test.index)
+            self._backlog.discard(test.job.id)
+        return tuple(sorted(helping))
+
+    def _worker_job(self, unit: int, tests: Sequence[int] | deque[int]) -> Job:
+        """How a worker looks to the scheduler: one slot, for as long as its queue lasts."""
+        estimates = [self._tests[test].job.estimate_s for test in tests]
+        known = [estimate for estimate in estimates if estimate is not None]
+        return Job(
+            id=f"worker {unit}",
+            order=-unit,
+            estimate_s=sum(known) if len(known) == len(estimates) else None,
+        )
+
+    def _running(self, leaving_out: Sequence[_Unit]) -> list[Running]:
+        out = {unit.id for unit in leaving_out}
+        return [
+            Running(
+                job=unit.job,
+                gpus=unit.gpus,
+                started_s=unit.started_s,
+                held_mib=self._held(unit),
+                slots_held=None if unit.ended_s is None else 0,
+            )
+            for unit in self._units.values()
+            if unit.id not in out
+        ]
+
+    def _held(self, unit: _Unit) -> tuple[int, ...]:
+        return tuple(
+            max(reserved, unit.measured_mib.get(gpu, 0))
+            for gpu, reserved in zip(unit.gpus, unit.reserved_mib)
+        )
+
+    def _free_slots(self) -> int:
+        used = sum(unit.job.cpus for unit in self._units.values() if unit.ended_s is None)
+        return self._machine.slots - used
+
+    def _free_lane(self) -> int:
+        taken = {unit.lane for unit in self._units.values() if unit.ended_s is None}
+        lane = 0
+        while lane in taken:
+            lane += 1
+        return lane
+
+    def _mind_foreign_memory(self, now_s: float) -> None:
+        """Give up on tests that only other processes' memory keeps from running, in the end."""
+        if self._units or not self._backlog:
+            self._idle_since_s = None
+            return
+        if self._idle_since_s is None:
+            self._idle_since_s = now_s
+            self._out.append(Notify(self._foreign_memory() + "; waiting for it to be freed"))
+        elif now_s - self._idle_since_s >= FOREIGN_WAIT_S:
+            reason = f"waited {FOREIGN_WAIT_S / 60:.0f} minutes for GPU memory: "
+            for job in tuple(self._backlog):
+                self._backlog.discard(job.id)
+                self._ended.add(int(job.id))
+                self._out.append(RefuseTest(int(job.id), reason + self._foreign_memory()))
+
+    def _foreign_memory(self) -> str:
+        held = [
+            f"{gpu.foreign_mib / 1024:.1f} GiB of {gpu.id}"
+            for gpu in self._machine.gpus
+            if gpu.foreign_mib
+        ]
+        return f"processes outside this run hold {', '.join(held)}"

@@ -1,0 +1,100 @@
+"""What the reports of one attempt add up to, and the report for a test that could not make one."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import pytest
+
+from tonnage.record.outcomes import Outcome
+
+Phase = Literal["setup", "call", "teardown"]
+
+
+def outcome_of(reports: Sequence[Any]) -> Outcome | None:
+    """The outcome of an attempt from its phases' reports; None when there are none.
+
+    A failed phase decides; what the test process recognised (timeout, out-of-memory) or the
+    supervisor saw (crash) is on the report as `tonnage_outcome`.
+    """
+    outcome: Outcome | None = None
+    for report in reports:
+        if report.failed:
+            special = getattr(report, "tonnage_outcome", None)
+            if special is not None:
+                return Outcome(special)
+            if _is_pytest_timeout(report):
+                return Outcome.TIMEOUT
+            outcome = Outcome.FAILED if report.when == "call" else Outcome.ERROR
+        elif report.skipped and outcome is None:
+            outcome = Outcome.XFAILED if hasattr(report, "wasxfail") else Outcome.SKIPPED
+        elif report.when == "call" and outcome is None:
+            outcome = Outcome.XPASSED if hasattr(report, "wasxfail") else Outcome.PASSED
+    return outcome
+
+
+def reason_of(reports: Sequence[Any]) -> str:
+    """One line that says why the attempt did not pass; empty when it did."""
+    for report in reports:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            text = crash.message if crash is not None else str(report.longrepr)
+            return cast(str, text).strip().partition("\n")[0]
+    return ""
+
+
+def made_up_reports(
+    node_id: str,
+    location: tuple[str, int | None, str],
+    *,
+    phase: Phase,
+    outcome: Outcome,
+    text: str,
+    sections: Sequence[tuple[str, str]] = (),
+    duration_s: float = 0.0,
+) -> list[pytest.TestReport]:
+    """The reports a test would have made, had its process lived: a failure in `phase`.
+
+    A failure in setup or teardown shows as an error. The teardown report ends the test for
+    plugins that wait for it.
+    """
+    times = {"start": 0.0, "stop": 0.0, "duration": duration_s}
+    failed = pytest.TestReport(
+        nodeid=node_id,
+        location=location,
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when=phase,
+        sections=list(sections),
+        **times,
+        tonnage_outcome=outcome.value,
+    )
+    if phase == "teardown":
+        return [failed]
+    times["duration"] = 0.0
+    ended = pytest.TestReport(
+        nodeid=node_id,
+        location=location,
+        keywords={},
+        outcome="passed",
+        longrepr=None,
+        when="teardown",
+        **times,
+    )
+    return [failed, ended]
+
+
+def phase_in_hand(reports: Sequence[Any]) -> Phase:
+    """The phase a test was in when its process ended, from the reports that came before."""
+    if not reports:
+        return "setup"
+    last = reports[-1]
+    if last.when == "setup":
+        return "call" if last.passed else "teardown"
+    return "teardown"
+
+
+def _is_pytest_timeout(report: Any) -> bool:
+    # pytest-timeout fails a test with this text: "Timeout (>5.0s) from pytest-timeout."
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash is not None and "from pytest-timeout" in crash.message

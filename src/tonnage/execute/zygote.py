@@ -1,0 +1,223 @@
+"""The zygote: one process that collects the suite once and forks every test process from there.
+
+It is an ordinary pytest session whose run loop starts processes instead of running tests. It stays
+single-threaded and keeps away from the GPU; what a test module did while being imported decides
+whether forking is safe (devices.fork_safety), and the file that spoiled it is named.
+"""
+
+import gc
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tonnage.devices.fork_safety import current_hazards
+from tonnage.execute import messages, pytest_internals
+from tonnage.execute.child import Places, become_test_process
+from tonnage.execute.collected import collected_tests
+from tonnage.execute.family import adopt_orphans, die_with_parent
+from tonnage.execute.frames import FrameSocket
+from tonnage.execute.relay import Relay
+from tonnage.execute.supervision import Supervisor
+
+# How a process of ours starts: with the parent's import path instead of the one that `-c` or `-m`
+# would make, and without a file in the working directory shadowing the standard library.
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from tonnage.execute.{module} import main; sys.exit(main(int(sys.argv[1]), sys.argv[2]))"
+)
+
+
+def command(module: str, fd: int, argument: str) -> list[str]:
+    """The command line of `tonnage.execute.<module>.main(fd, argument)` in a new interpreter."""
+    code = _BOOT.format(module=module)
+    flags = pytest_internals.interpreter_flags()
+    return [sys.executable, *flags, "-c", code, str(fd), argument, *sys.path]
+
+
+def main(fd: int, settings: str) -> int:
+    """Run the session described by the OpenSession in JSON file `settings`; serve socket `fd`."""
+    opening = messages.from_json(json.loads(Path(settings).read_text(encoding="utf-8")))
+    assert isinstance(opening, messages.OpenSession)
+    channel = FrameSocket(socket.socket(fileno=fd))
+    die_with_parent(opening.parent)
+    adopt_orphans()
+
+    relay = Relay()
+    zygote = Zygote(opening, channel, relay)
+    relay.sink = zygote.send
+    try:
+        config = prepare(opening, [relay, zygote])
+        status = int(config.hook.pytest_cmdline_main(config=config) or 0)
+    except pytest.UsageError as error:
+        usage_errors = [str(line) for line in error.args]
+        zygote.send(messages.SessionEnded(int(pytest.ExitCode.USAGE_ERROR), usage_errors=usage_errors))
+        return int(pytest.ExitCode.USAGE_ERROR)
+    zygote.send(messages.SessionEnded(status, zygote.internal_error, stop_reason=zygote.stop_reason))
+    return status
+
+
+def prepare(opening: messages.OpenSession, plugins: list[Any]) -> pytest.Config:
+    """The config of a session that reports to a controller, as an xdist worker's would be."""
+    os.chdir(opening.directory)
+    sys.argv[:] = opening.argv
+    config = pytest_internals.parse_command_line(opening.args, plugins)
+    pytest_internals.without_terminal(config)
+    # Plugins that write one file per session (junitxml, the cache, ...) know by this attribute
+    # that another process writes it.
+    config.workerinput = {  # type: ignore[attr-defined]
+        "workerid": "gw0",
+        "workercount": opening.slots,
+        "testrunuid": Path(opening.run_directory).name,
+        "mainargv": opening.argv,
+    }
+    return config
+
+
+class Zygote:
+    """The plugin that makes a pytest session the zygote."""
+
+    def __init__(
+        self, opening: messages.OpenSession, channel: FrameSocket, relay: Relay
+    ) -> None:
+        self._opening = opening
+        self._channel = channel
+        self._relay = relay
+        self._supervisor = Supervisor(channel, self._start)
+        self._session: pytest.Session | None = None
+        self._hazards: dict[str, list[str]] = {}
+        self._seen_hazards: set[str] = set()
+        self.internal_error: str | None = None
+        self.stop_reason: str | None = None
+
+    def send(self, message: messages.Message) -> None:
+        """Tell the controller; without one there is nothing left to do here."""
+        try:
+            self._channel.send(messages.to_json(message))
+        except OSError:
+            os._exit(1)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        base_temp = Path(self._opening.base_temp)
+        pytest_internals.use_base_temp(session.config, base_temp / "collection")
+        self._look_for_hazards("conftest.py and plugins")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Iterator[Any]:
+        collectors: list[pytest.Collector] = yield
+        reason = self._opening.refused.get(str(file_path))
+        if reason is not None and collectors:
+            return [_RefusedFile.from_parent(parent, path=file_path, reason=reason)]
+        return [] if str(file_path) in self._opening.excluded else collectors
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if isinstance(collector, pytest.File):
+            self.send(messages.Collecting(str(collector.path)))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[Any]:
+        report = yield
+        if isinstance(collector, pytest.File):
+            self._look_for_hazards(str(collector.path))
+        return report
+
+    def _look_for_hazards(self, path: str) -> None:
+        for hazard in current_hazards():
+            # The number of threads is part of the text: more of them are news.
+            if hazard not in self._seen_hazards:
+                self._seen_hazards.add(hazard)
+                self._hazards.setdefault(path, []).append(hazard)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        tests = collected_tests(session)
+        lines = _report_lines(session)
+        hazards = current_hazards()
+        if not hazards:  # a thread of an import that is over again spoils nothing
+            self._hazards.clear()
+        elif not self._hazards:
+            self._hazards[""] = list(hazards)
+        self.send(messages.CollectionFinished(tests, lines, self._hazards))
+        # From here on the end of the socket says that the controller is gone, and then there is
+        # a run to clean up after.
+        die_with_parent(self._opening.parent, 0)
+        gc.collect()
+        gc.freeze()
+        self._session = session
+        end = self._supervisor.serve()
+        if end is None:
+            for path in self._opening.cleanup:
+                shutil.rmtree(path, ignore_errors=True)
+            os._exit(1)
+        session.testsfailed = int(end.exit_status == pytest.ExitCode.TESTS_FAILED)
+        return True
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        self.internal_error = str(excrepr)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.stop_reason = str(excinfo.value) or excinfo.typename
+
+    def _start(self, start: messages.StartProcess, fd: int) -> int:
+        """Make the process of a unit; its pid."""
+        session = self._session
+        assert session is not None
+        if start.fresh is not None:
+            return self._spawn(start, fd)
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        os.setsid()
+        self._supervisor.leave()
+        self._relay.sink = None
+        places = Places.of(
+            Path(self._opening.run_directory), Path(self._opening.base_temp), start.unit
+        )
+        sock = socket.socket(fileno=fd)
+        item_of = session.items.__getitem__
+        become_test_process(session, item_of, self._relay, sock, start, places, parent)
+
+    def _spawn(self, start: messages.StartProcess, fd: int) -> int:
+        """A new interpreter for the unit: what the parent's imports did does not reach it."""
+        order = Path(self._opening.run_directory) / f"{start.unit}.start"
+        order.write_text(
+            json.dumps([messages.to_json(self._opening), os.getpid(), messages.to_json(start)]),
+            encoding="utf-8",
+        )
+        os.set_inheritable(fd, True)
+        argv = command("fresh", fd, str(order))
+        return os.posix_spawn(sys.executable, argv, {**os.environ, **start.environment})
+
+
+class _RefusedFile(pytest.File):
+    """A file that is reported as a collection error instead of being imported."""
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._reason = reason
+
+    def collect(self) -> Sequence[pytest.Item]:
+        raise self.CollectError(self._reason)
+
+
+def _report_lines(session: pytest.Session) -> list[str]:
+    """What plugins have to say about the finished collection, as the terminal would show it."""
+    config = session.config
+    said = config.hook.pytest_report_collectionfinish(
+        config=config, start_path=config.invocation_params.dir, items=session.items
+    )
+    lines: list[str] = []
+    for part in reversed(said):
+        lines.extend([part] if isinstance(part, str) else part)
+    return lines

@@ -1,0 +1,206 @@
+"""`--pack` inside pytest: the user's own session becomes the controller of a packed run."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tonnage.clock import SystemClock
+from tonnage.config import Settings
+from tonnage.devices.cpus import available_cpus
+from tonnage.devices.open import open_devices
+from tonnage.devices.spec import parse_gpu_spec
+from tonnage.errors import TonnageError
+from tonnage.execute import messages, pytest_internals
+from tonnage.execute.controller import Controller, RunSettings, StopRun
+from tonnage.plugin.options import Options
+from tonnage.plugin.replay import Replay
+from tonnage.plugin.screen import Screen
+from tonnage.record import events
+from tonnage.report.summary import summarise, summary_lines
+from tonnage.report.trace import write_trace
+
+
+class PackPlugin:
+    """Collects in the zygote, runs through the controller, reports through pytest's hooks."""
+
+    def __init__(
+        self, config: pytest.Config, options: Options, settings: Settings, notices: list[str]
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._notices = notices
+        self._clock = SystemClock()
+        self._devices = open_devices(parse_gpu_spec(options.gpus), os.environ)
+        cpus = available_cpus()
+        self._slots = cpus if options.slots == "auto" else options.slots
+        self._settings = settings
+        self._run_directory = Path(tempfile.mkdtemp(prefix="tonnage-run-"))
+        self._events: list[events.Event] = []
+        self._controller: Controller | None = None
+        self._replay: Replay | None = None
+        self._screen: Screen | None = None
+        self._session: pytest.Session | None = None
+        self._is_closed = False
+
+    # -------------------------------------------------------------- pytest's hooks
+
+    def pytest_report_header(self) -> list[str]:
+        slots = f"{self._slots} slot" + ("" if self._slots == 1 else "s")
+        return [f"tonnage: {self._devices.note}; {slots}", *map("tonnage: {}".format, self._notices)]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+        session.items = []
+        self._controller = Controller(self._run_settings(), self._devices, self, self._clock)
+        self._controller.open()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        reporter = pytest_internals.terminal(self._config)
+        if reporter is not None:
+            pytest_internals.begin_collection(reporter)
+        self._replay = Replay(session)
+        assert self._controller is not None
+        try:
+            collection = self._controller.collect()
+        except TonnageError as error:
+            pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+        self._replay.collection(collection)
+        if collection.internal_error is not None:
+            pytest.exit(collection.internal_error, pytest.ExitCode.INTERNAL_ERROR)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        if not collection.is_complete:
+            pytest.exit(collection.stop_reason or "collection stopped", collection.exit_status)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        count = session.testsfailed
+        if count and not session.config.option.continue_on_collection_errors:
+            raise session.Interrupted(
+                f"{count} error{'' if count == 1 else 's'} during collection"
+            )
+        self._screen = Screen(self._config, self._clock)
+        self._screen.start(self._events)
+        assert self._controller is not None
+        try:
+            self._controller.execute()
+        except StopRun as stop:
+            self._screen.stop()
+            if stop.signal_number == 2:
+                raise KeyboardInterrupt from None
+            if stop.signal_number is not None:
+                pytest.exit(f"ended by {stop.reason}", 128 + stop.signal_number)
+            pytest.exit(stop.reason, stop.exit_status)
+        except TonnageError as error:
+            self._screen.stop()
+            pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+        finally:
+            self._screen.stop()
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        self._close(int(exitstatus))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        lines = summary_lines(summarise(self._events))
+        if lines:
+            terminalreporter.section("tonnage")
+            for line in lines:
+                terminalreporter.write_line(line)
+        if self._options.pack_trace is not None:
+            try:
+                write_trace(self._options.pack_trace, self._events)
+            except TonnageError as error:
+                terminalreporter.write_line(f"tonnage: {error}")
+            else:
+                terminalreporter.write_line(f"trace: {self._options.pack_trace}")
+
+    def pytest_unconfigure(self) -> None:
+        self._close(int(pytest.ExitCode.INTERNAL_ERROR))
+        shutil.rmtree(self._run_directory, ignore_errors=True)
+
+    def _run_settings(self) -> RunSettings:
+        config, options, settings = self._config, self._options, self._settings
+        params = config.invocation_params
+        base_temp = pytest_internals.base_temp(config) or self._run_directory
+        return RunSettings(
+            opening=messages.OpenSession(
+                args=[str(arg) for arg in params.args],
+                argv=list(sys.argv),
+                directory=str(params.dir),
+                parent=os.getpid(),
+                run_directory=str(self._run_directory),
+                base_temp=str(base_temp),
+                slots=self._slots,
+                cleanup=[str(self._run_directory)],
+            ),
+            run_id=self._run_directory.name,
+            slots=self._slots,
+            memory_mib=None,
+            isolation=options.isolation,
+            undeclared=options.undeclared,
+            vram_margin=settings.vram_margin,
+            timeout_grace_s=settings.timeout_grace_s,
+            interrupt_grace_s=settings.interrupt_grace_s,
+            sample_interval_s=settings.sample_interval_s,
+            inherit_output=config.option.capture == "no",
+        )
+
+    def _close(self, exit_status: int) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._controller is not None:
+            self._controller.close(exit_status)
+        self._devices.close()
+
+    # -------------------------------------------------------------- the run's listener
+
+    def on_event(self, event: events.Event) -> None:
+        """Keep it for the reports, and show it."""
+        self._events.append(event)
+        if self._screen is not None:
+            self._screen.feed(event)
+
+    def restore_report(self, data: dict[str, Any]) -> Any:
+        """A report object from its serialised form."""
+        assert self._replay is not None
+        return self._replay.restore(data)
+
+    def on_reports(
+        self, node_id: str, location: tuple[str, int | None, str], reports: Sequence[Any]
+    ) -> None:
+        """Pass a finished test's reports to pytest's hooks."""
+        assert self._replay is not None
+        self._replay.test(node_id, location, reports)
+
+    def on_warning(self, warning: messages.WarningRecorded) -> None:
+        """Pass a warning to pytest's hooks."""
+        assert self._replay is not None
+        self._replay.warning(warning)
+
+    def wants_to_stop(self) -> bool:
+        """Whether pytest has seen enough failures."""
+        assert self._session is not None
+        return bool(self._session.shouldfail or self._session.shouldstop)
+
+    def on_tick(self) -> None:
+        """Redraw."""
+        assert self._screen is not None
+        self._screen.tick()

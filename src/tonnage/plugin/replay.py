@@ -1,0 +1,91 @@
+"""Feeding pytest's own hooks with what the test processes reported.
+
+Every reporter a user has (terminal, JUnit, cache, third parties') sees the same hooks as in a
+plain run, test by test, in the order in which tests end.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tonnage.execute import messages, pytest_internals
+from tonnage.execute.collecting import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteItem:
+    """Stands for a test that was collected in another process, where only its name is needed."""
+
+    nodeid: str
+
+
+class Replay:
+    """Replays one session's messages into this session's hooks."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        self._config = session.config
+        reporter = pytest_internals.terminal(self._config)
+        if reporter is not None:
+            pytest_internals.print_as_completed(reporter)
+
+    def collection(self, collection: Collection) -> None:
+        """Everything that was said while collecting, and the line that sums it up."""
+        deselected = 0
+        for message in collection.told:
+            match message:
+                case messages.CollectReportMade(report):
+                    self._config.hook.pytest_collectreport(report=self.restore(report))
+                case messages.Deselected(node_ids):
+                    deselected += len(node_ids)
+                    items = [RemoteItem(node_id) for node_id in node_ids]
+                    self._config.hook.pytest_deselected(items=items)
+                case messages.WarningRecorded():
+                    self.warning(message)
+                case _:
+                    pass
+        count = len(collection.tests)
+        self._session.testscollected = count
+        pytest_internals.collected(self._config, count + deselected, collection.lines)
+        pytest_internals.remember_node_ids(
+            self._config, [test.node_id for test in collection.tests]
+        )
+
+    def restore(self, data: dict[str, Any]) -> Any:
+        """The report object of a serialised report."""
+        return self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+
+    def test(
+        self,
+        node_id: str,
+        location: tuple[str, int | None, str],
+        reports: Sequence[Any],
+    ) -> None:
+        """All reports of one test."""
+        hook = self._config.hook
+        hook.pytest_runtest_logstart(nodeid=node_id, location=location)
+        for report in reports:
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=node_id, location=location)
+
+    def warning(self, recorded: messages.WarningRecorded) -> None:
+        """A warning, under its own category name; the class itself lives in the test process."""
+        category = type(recorded.category, (Warning,), {})
+        message = warnings.WarningMessage(
+            message=category(recorded.text),
+            category=category,
+            filename=recorded.filename,
+            lineno=recorded.line,
+        )
+        location = None if recorded.location is None else tuple(recorded.location)
+        self._config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": message,
+                "when": recorded.when,
+                "nodeid": recorded.node_id,
+                "location": location,
+            }
+        )
