@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,15 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ratio of the medians, in the direction in which the goal is stated."""
-        ours_s, theirs_s = statistics.median(self.ours_s), statistics.median(self.theirs_s)
-        return ours_s / theirs_s if self.at_least is None else theirs_s / ours_s
+        """Median of the ratios of runs made side by side, in the direction of the goal.
+
+        A machine that becomes slower slows both runs of a pair, so this varies less than the
+        ratio of the medians.
+        """
+        ratio = statistics.median(
+            ours / theirs for ours, theirs in zip(self.ours_s, self.theirs_s, strict=True)
+        )
+        return ratio if self.at_least is None else 1 / ratio
 
     @property
     def is_met(self) -> bool:
@@ -60,21 +70,29 @@ def spread(seconds: Sequence[float]) -> str:
     return f"({min(seconds):.3f} to {max(seconds):.3f}, {len(seconds)} runs)"
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a run took, and seconds that its processes kept CPUs busy."""
+
+    wall_s: float
+    cpu_s: float
+
+
 def interleave(
-    sides: Mapping[str, Callable[[], float]], repetitions: int
-) -> dict[str, list[float]]:
+    sides: Mapping[str, Callable[[], Measured]], repetitions: int
+) -> dict[str, list[Measured]]:
     """Measure the sides in turn, every other time backwards, so that drift hits all alike."""
-    measured: dict[str, list[float]] = {name: [] for name in sides}
+    measured: dict[str, list[Measured]] = {name: [] for name in sides}
     for repetition in range(repetitions):
         for name in list(sides)[:: 1 if repetition % 2 == 0 else -1]:
             measured[name].append(sides[name]())
     return measured
 
 
-def time_pytest(directory: Path, expected: int, *arguments: str) -> float:
-    """Seconds of one whole pytest run that must end with so many tests passed."""
+def run_pytest(directory: Path, expected: int, *arguments: str) -> Cost:
+    """What one whole pytest run costs; it must end with so many tests passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    started = time.monotonic()
+    cpu_s, started = cpu_of_children_s(), time.monotonic()
     done = subprocess.run(
         command,
         cwd=directory,
@@ -83,10 +101,21 @@ def time_pytest(directory: Path, expected: int, *arguments: str) -> float:
         text=True,
         check=False,
     )
-    seconds = time.monotonic() - started
+    cost = Cost(time.monotonic() - started, cpu_of_children_s() - cpu_s)
     if done.returncode or f"{expected} passed" not in done.stdout:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return seconds
+    return cost
+
+
+def cpu_of_children_s() -> float:
+    """CPU seconds of all processes that were started from here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def time_pytest(directory: Path, expected: int, *arguments: str) -> float:
+    """Seconds of one whole pytest run that must end with so many tests passed."""
+    return run_pytest(directory, expected, *arguments).wall_s
 
 
 def options(description: str) -> argparse.Namespace:

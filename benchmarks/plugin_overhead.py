@@ -4,7 +4,8 @@
 
 5000 trivial tests with the plugin loaded, as pytest does by itself once Tonnage is installed,
 against `-p no:tonnage`. Then the import of the plugin alone, in fresh interpreters that have
-already imported pytest. Goals: at most 1.02 times the run, and under 30 ms for the import.
+already imported pytest. Goals: at most 1.02 times the run, and under 30 ms for the import. On a
+busy machine, look at the CPU time: wall time varies there by more than the difference.
 """
 
 import statistics
@@ -14,7 +15,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from _side_by_side import Row, interleave, options, report, spread, time_pytest
+from _side_by_side import Row, interleave, options, report, run_pytest, spread
 
 IMPORT_GOAL_S = 0.030
 TIME_IMPORT = """
@@ -50,22 +51,26 @@ def main() -> None:
         write_suite(directory, tests)
         times = interleave(
             {
-                "installed": partial(time_pytest, directory, tests),
-                "off": partial(time_pytest, directory, tests, "-p", "no:tonnage"),
+                "installed": partial(run_pytest, directory, tests),
+                "off": partial(run_pytest, directory, tests, "-p", "no:tonnage"),
             },
             repetitions,
         )
-    row = Row(
-        f"{tests} trivial tests",
-        "plugin installed, unused",
-        times["installed"],
-        "-p no:tonnage",
-        times["off"],
-        at_most=1.02,
-    )
+    sides = "plugin installed, unused", "-p no:tonnage"
+    rows = [
+        Row(
+            f"{tests} trivial tests, {what}",
+            sides[0],
+            [getattr(cost, name) for cost in times["installed"]],
+            sides[1],
+            [getattr(cost, name) for cost in times["off"]],
+            at_most=1.02,
+        )
+        for what, name in (("wall time", "wall_s"), ("CPU time", "cpu_s"))
+    ]
     imports_s = [time_import() for _ in range(2 * repetitions)]
     import_s = statistics.median(imports_s)
-    report([row], {"import_s": import_s}, chosen.json)
+    report(rows, {"import_s": import_s}, chosen.json)
     print(
         f"import of the plugin\n  {1000 * import_s:.1f} ms   {spread(imports_s)}"
         f"   goal < {1000 * IMPORT_GOAL_S:.0f} ms"

@@ -229,6 +229,11 @@ def command(arguments: Sequence[str | Path]) -> None:
         raise SuiteError(f"`{line}` ended with exit code {done.returncode}:\n{done.stdout}")
 
 
+def log_of(suite: Suite, way: str, cache: Path) -> Path:
+    """Where what pytest printed is kept."""
+    return cache / "notes" / f"{suite.name}-{way}.log"
+
+
 def run(python: Path, sources: Path, suite: Suite, way: str, cache: Path) -> Run:
     """Run the suite one way, from its own root, with its own configuration."""
     notes_directory = cache / "notes"
@@ -236,7 +241,7 @@ def run(python: Path, sources: Path, suite: Suite, way: str, cache: Path) -> Run
     (notes_directory / "note_outcomes.py").write_text(NOTES_PLUGIN)
     notes = notes_directory / f"{suite.name}-{way}.json"
     notes.unlink(missing_ok=True)
-    log = notes_directory / f"{suite.name}-{way}.log"
+    log = log_of(suite, way, cache)
     # What this very run was started with must not leak into the suite's.
     inherited = {
         name: value
@@ -300,8 +305,13 @@ def compare(suite: Suite, cache: Path) -> Comparison:
 
 
 def table_row(comparison: Comparison) -> str:
-    """One line of the table, times in seconds."""
-    times = "".join(f"{comparison.seconds[way]:>9.2f}" for way in WAYS)
+    """One line of the table: times in seconds, `failed` where pytest-xdist cannot run the suite."""
+    times = "".join(
+        f"{'failed':>9}"
+        if way == XDIST and comparison.exit_codes[XDIST] != comparison.exit_codes[PLAIN]
+        else f"{comparison.seconds[way]:>9.2f}"
+        for way in WAYS
+    )
     equal = "yes" if comparison.equal else "NO"
     return f"{comparison.suite:<24}{comparison.tests:>7}{times}  {equal}"
 
@@ -345,6 +355,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"    {level}: {line}")
             if len(found) > SHOWN_DIFFERENCES:
                 print(f"    {level}: and {len(found) - SHOWN_DIFFERENCES} more")
+            if found:
+                print(f"    {level}: see {log_of(suite, level, options.cache)}")
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in comparisons], indent=2) + "\n")
     return 0 if all(comparison.equal for comparison in comparisons) else 1

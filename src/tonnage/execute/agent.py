@@ -18,7 +18,7 @@ from tonnage.execute import messages
 from tonnage.execute.child import Places
 from tonnage.execute.family import descendants_of, signal_all, signal_name
 from tonnage.execute.frames import FrameSocket
-from tonnage.execute.output import tail
+from tonnage.execute.output import stacks
 from tonnage.execute.zygote import command
 
 # What the zygote may take to finish its session once told to; then it is ended.
@@ -95,7 +95,7 @@ class Agent:
         settings = Path(opening.run_directory) / "session.json"
         settings.write_text(json.dumps(messages.to_json(opening)), encoding="utf-8")
         ours, theirs = socket.socketpair()
-        with theirs, self.log.open("ab") as log:
+        with theirs, self.log.open("wb") as log:
             output = None if self._inherit_output else log
             self._zygote = subprocess.Popen(
                 command("zygote", theirs.fileno(), str(settings)),
@@ -238,7 +238,7 @@ class Agent:
 
     def last_words(self) -> str:
         """The end of what the zygote printed, for an error message."""
-        return tail(self.log)
+        return stacks(self.log)
 
 
 def _drain(fd: int) -> None:

@@ -150,12 +150,14 @@ class _Runner:
     def _run_one(self, test: int) -> None:
         item = self._item_of(test)
         following = self._item_of(self._queue[0]) if self._queue else None
-        stop: str | None = None
-        exit_status: int | None = None
+        ended = messages.TestEnded(test)
         self._send(messages.TestBegan(test))
         if not self._last and len(self._queue) <= _HUNGRY_AT:
             self._ask()
         self._relay.begin(test)
+        # Whoever accounts for memory or files can tell by these who is asking.
+        os.environ["TONNAGE_TEST"] = item.nodeid.replace("\0", "(null)")
+        os.environ["TONNAGE_ATTEMPT"] = "1"
         try:
             with self._soft_deadline(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -163,16 +165,18 @@ class _Runner:
             # The deadline struck between two phases, where no report can carry it.
             print(error, file=sys.__stderr__)
         except (KeyboardInterrupt, SystemExit) as error:
-            stop = f"{type(error).__name__} in {item.nodeid}"
+            ended = messages.TestEnded(test, f"{type(error).__name__} in {item.nodeid}", exits=True)
         except pytest.exit.Exception as error:
-            stop, exit_status = error.msg, error.returncode
+            ended = messages.TestEnded(
+                test, error.msg, exits=True, exit_status=error.returncode
+            )
         if os.getpid() != self._pid:
             # The test forked and its child returned into pytest: one set of reports is enough.
             os._exit(0)
         self._relay.restore_directory()
-        if self._session.shouldstop:
-            stop = str(self._session.shouldstop)
-        self._send(messages.TestEnded(test, stop, exit_status))
+        if self._session.shouldstop and not ended.exits:
+            ended = messages.TestEnded(test, str(self._session.shouldstop))
+        self._send(ended)
 
     @contextmanager
     def _soft_deadline(self, item: pytest.Item) -> Iterator[None]:
@@ -183,6 +187,7 @@ class _Runner:
             return
 
         def over(*_: Any) -> None:
+            __tracebackhide__ = True
             item.stash[TIMED_OUT] = True
             pytest.fail(f"timeout: ran longer than its declared {timeout_s:g} s")
 

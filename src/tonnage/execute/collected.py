@@ -6,6 +6,7 @@ from tonnage.config import load_settings
 from tonnage.errors import MarkerError
 from tonnage.execute.messages import CollectedTest
 from tonnage.execute.relay import TIMEOUT
+from tonnage.markers.locate import locate_marks
 from tonnage.markers.marks import MarkValue
 from tonnage.markers.problem_text import problem_text
 from tonnage.markers.requirement import Requirement, requirement_of
@@ -30,7 +31,17 @@ def _collected_test(item: pytest.Item, vocabulary: Vocabulary) -> CollectedTest:
     try:
         requirement, problem = requirement_of(marks_of(item), vocabulary), None
     except MarkerError as error:
-        requirement, problem = Requirement(), problem_text(item, error)
+        requirement, problem = Requirement(), _problem(item, error)
     if requirement.timeout_s is not None:
         item.stash[TIMEOUT] = requirement.timeout_s
     return CollectedTest(item.nodeid, str(item.path), list(item.location), requirement, problem)
+
+
+def _problem(item: pytest.Item, error: MarkerError) -> str:
+    """What is wrong with the item's marks, with the place of each."""
+    try:
+        source = item.path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        source = ""
+    lines = locate_marks(source, item.nodeid.split("::")[1:])
+    return problem_text(error, path=item.location[0], lines=lines)

@@ -17,9 +17,16 @@ from tonnage.execute.agent import Agent, Arrival, FromUnit, FromZygote, ZygoteLo
 from tonnage.execute.collecting import Collection, collect, lost
 from tonnage.execute.environment import unit_environment, zygote_environment
 from tonnage.execute.family import signal_name
-from tonnage.execute.jobs import Isolation, RunTest, Undeclared, machine_of, run_test
+from tonnage.execute.jobs import (
+    Isolation,
+    RunTest,
+    Undeclared,
+    describe_gpus,
+    machine_of,
+    run_test,
+)
 from tonnage.execute.memory_watch import MemoryWatch
-from tonnage.execute.output import tail
+from tonnage.execute.output import stacks, tail
 from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
@@ -73,17 +80,24 @@ class Listener(Protocol):
 
 
 class StopRun(Exception):  # noqa: N818 - nobody's error: the run was asked to end, and has
-    """The run ended before its last test. `signal_number`: by a signal; else a test asked for it.
+    """The run ended before its last test: by a signal, or because a test asked for it.
 
-    `exit_status` None: pytest's own for an interrupted session.
+    `exits`: the test left the session as `pytest.exit` does; `exit_status` None: pytest's own for
+    that.
     """
 
     def __init__(
-        self, reason: str, *, signal_number: int | None = None, exit_status: int | None = None
+        self,
+        reason: str,
+        *,
+        signal_number: int | None = None,
+        exits: bool = False,
+        exit_status: int | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.signal_number = signal_number
+        self.exits = exits
         self.exit_status = exit_status
 
 
@@ -116,10 +130,7 @@ class Controller:
         self._memory = MemoryWatch(
             devices, settings.sample_interval_s, self._agent.wake_fd, clock
         )
-        self._gpus = tuple(
-            events.GpuDescription(gpu.uuid, f"GPU {gpu.index}", gpu.name, gpu.capacity_mib)
-            for gpu in devices.gpus
-        )
+        self._gpus = describe_gpus(devices.gpus)
         self._machine = machine_of(
             self._gpus, settings.slots, settings.memory_mib, settings.vram_margin
         )
@@ -340,7 +351,9 @@ class Controller:
         self._resolve(self._units[number], test, now_s)
         self._obey(self._state.handle(state.TestEnded(number, test), now_s))
         if ended.stop is not None and self._stop is None:
-            self._stop = StopRun(ended.stop, exit_status=ended.exit_status)
+            self._stop = StopRun(
+                ended.stop, exits=ended.exits, exit_status=ended.exit_status
+            )
             self._obey(self._state.handle(state.StopAsked(now=True), now_s))
         elif self._listener.wants_to_stop():
             self._obey(self._state.handle(state.StopAsked(now=True), now_s))
@@ -410,7 +423,7 @@ class Controller:
         sections = [
             (title, text)
             for title, text in (
-                ("Stacks when it ended", tail(places.stacks)),
+                ("Stacks when it ended", stacks(places.stacks)),
                 ("Captured stdout, last lines", tail(places.out)),
                 ("Captured stderr, last lines", tail(places.err)),
             )

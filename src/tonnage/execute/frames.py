@@ -16,8 +16,12 @@ _MAX_FDS = 64
 
 
 def encode(value: object) -> bytes:
-    """One frame. Lone surrogates in text (undecodable file names) survive the trip."""
-    body = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    """One frame. Lone surrogates in text (undecodable file names) survive the trip.
+
+    What JSON does not know (a path in a test's `record_property`) travels as its text.
+    """
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)
+    body = text.encode("ascii")
     return _LENGTH.pack(len(body)) + body
 
 

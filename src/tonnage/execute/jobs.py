@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tonnage.devices.backend import DeviceGpu
 from tonnage.markers.requirement import Requirement
 from tonnage.record.events import GpuDescription
 from tonnage.schedule.estimate import estimate_s
@@ -32,6 +33,13 @@ class RunTest:
     shares_process: bool
     problem: str | None = None
     is_fresh: bool = False
+
+
+def describe_gpus(gpus: Sequence[DeviceGpu]) -> tuple[GpuDescription, ...]:
+    """The devices as events name them."""
+    return tuple(
+        GpuDescription(gpu.uuid, f"GPU {gpu.index}", gpu.name, gpu.capacity_mib) for gpu in gpus
+    )
 
 
 def machine_of(

@@ -199,12 +199,17 @@ class ReportMade:
 
 @dataclass(frozen=True, slots=True)
 class TestEnded:
-    """The process is done with this test. `stop` carries a wish to end the whole session."""
+    """The process is done with this test.
+
+    `stop`: the test or a plugin wants the session to stop, as `session.shouldstop` does. `exits`: by
+    leaving it at once, as `pytest.exit` does, with `exit_status` if given.
+    """
 
     __test__ = False
 
     test: int
     stop: str | None = None
+    exits: bool = False
     exit_status: int | None = None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 SECTION_LIMIT = 4 * 1024 * 1024
 _KEPT_END = 1024 * 1024
 _TAIL_BYTES = 8 * 1024
+_STACKS_BYTES = 64 * 1024
 
 
 def shortened(text: str) -> str:
@@ -29,15 +30,35 @@ def shorten_sections(report: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def tail(path: Path) -> str:
+def tail(path: Path, limit_bytes: int = _TAIL_BYTES) -> str:
     """The last lines of a file, decoded leniently; empty when there is none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
+            file.seek(max(0, size - limit_bytes))
             data = file.read()
     except OSError:
         return ""
-    if size > _TAIL_BYTES:
+    if size > limit_bytes:
         data = data.partition(b"\n")[2] or data
     return data.decode(errors="replace").strip("\n")
+
+
+def without_our_frames(text: str) -> str:
+    """`text` with each stack that faulthandler wrote cut off where pytest called the test."""
+    kept: list[str] = []
+    is_below = False
+    for line in text.splitlines():
+        if not line.startswith("  "):
+            is_below = False
+        elif "/_pytest/" in line and not is_below:
+            is_below = True
+            kept.append("  ... called by pytest")
+        if not is_below:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def stacks(path: Path) -> str:
+    """What faulthandler wrote into a file, each stack down to where pytest called the test."""
+    return without_our_frames(tail(path, _STACKS_BYTES))

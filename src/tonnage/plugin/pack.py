@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -97,11 +98,13 @@ class PackPlugin:
             self._controller.execute()
         except StopRun as stop:
             self._screen.stop()
-            if stop.signal_number == 2:
+            if stop.signal_number == signal.SIGINT:
                 raise KeyboardInterrupt from None
             if stop.signal_number is not None:
                 pytest.exit(f"ended by {stop.reason}", 128 + stop.signal_number)
-            pytest.exit(stop.reason, stop.exit_status)
+            if stop.exits:
+                pytest.exit(stop.reason, stop.exit_status)
+            raise session.Interrupted(stop.reason) from None
         except TonnageError as error:
             self._screen.stop()
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
@@ -117,6 +120,7 @@ class PackPlugin:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         self._close(int(exitstatus))
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         lines = summary_lines(summarise(self._events))
         if lines:

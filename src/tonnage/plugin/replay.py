@@ -15,9 +15,12 @@ from tonnage.execute import messages, pytest_internals
 from tonnage.execute.collecting import Collection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RemoteItem:
-    """Stands for a test that was collected in another process, where only its name is needed."""
+    """Stands for a test that was collected in another process, where only its name is needed.
+
+    Without slots: plugins attach things to items.
+    """
 
     nodeid: str
 
@@ -55,7 +58,13 @@ class Replay:
         )
 
     def restore(self, data: dict[str, Any]) -> Any:
-        """The report object of a serialised report."""
+        """The report object of a serialised report, with the tuples that JSON made lists of."""
+        if isinstance(data.get("longrepr"), list):
+            data["longrepr"] = tuple(data["longrepr"])
+        for name in ("sections", "user_properties"):
+            data[name] = [tuple(pair) for pair in data.get(name) or ()]
+        if data.get("location") is not None:
+            data["location"] = tuple(data["location"])
         return self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
 
     def test(

@@ -1,32 +1,105 @@
 """Joining pytest's terminal output with the live view: one writes above, the other redraws below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from tonnage.clock import Clock
+from tonnage.execute import pytest_internals
 from tonnage.record import events
+from tonnage.report.live import LiveView
 
 
 class Screen:
-    """The live view, on a terminal; nothing elsewhere."""
+    """The live view on a terminal that can redraw; nothing elsewhere.
+
+    While it draws, whole lines that pytest writes go above the view. The letters of a quiet run
+    would be neither lines nor news beside the view's counts, so they are left out and failures
+    are named as they come.
+    """
 
     def __init__(self, config: pytest.Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._reporter = pytest_internals.terminal(config)
+        self._view: LiveView | None = None
+        self._file: Any = None
 
     def start(self, so_far: Sequence[events.Event]) -> None:
         """Begin to draw, with what has happened so far."""
+        reporter = self._reporter
+        if reporter is None or not reporter.isatty or self._config.option.capture == "no":
+            return
+        self._file = pytest_internals.terminal_file(reporter)
+        view = LiveView(Console(file=self._file), self._clock)
+        view.start()
+        if not view.is_drawing:
+            return
+        self._view = view
+        for event in so_far:
+            view.feed(event)
+        pytest_internals.redirect_terminal(reporter, _Above(view))
+        self._config.pluginmanager.register(self, "tonnage-screen")
 
     def feed(self, event: events.Event) -> None:
         """Something happened."""
+        if self._view is None:
+            return
+        self._view.feed(event)
+        is_named_by_pytest = self._config.option.verbose > 0
+        if isinstance(event, events.AttemptFinished) and event.outcome.is_failure:
+            if not is_named_by_pytest:
+                what = event.outcome.value.upper().replace("_", " ")
+                self._view.print_above(f"{what} {event.node_id} - {event.reason}")
+        elif isinstance(event, events.Noticed):
+            self._view.print_above(f"tonnage: {event.message}")
 
     def tick(self) -> None:
         """A moment to redraw."""
+        if self._view is not None:
+            self._view.tick()
 
     def stop(self) -> None:
-        """Give the terminal back."""
+        """Give the terminal back to pytest."""
+        view, self._view = self._view, None
+        if view is None:
+            return
+        assert self._reporter is not None
+        self._config.pluginmanager.unregister(self)
+        try:
+            view.stop()
+        finally:
+            pytest_internals.redirect_terminal(self._reporter, self._file)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_teststatus(self) -> Iterator[Any]:
+        """Leave out the letter of each test; its result is counted all the same."""
+        status = yield
+        if self._config.option.verbose > 0 or not status:
+            return status
+        return status[0], "", ""
 
 
-_ = Any
+class _Above:
+    """A stream for pytest's writer: complete lines are printed above the view."""
+
+    encoding = "utf-8"
+
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._view.print_above(Text.from_ansi(line))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back but an incomplete line."""
+
+    def isatty(self) -> bool:
+        return True

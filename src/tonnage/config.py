@@ -1,0 +1,253 @@
+"""[tool.tonnage] of a project's pyproject.toml, as Settings: one declaration a key."""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from tonnage.errors import ConfigError, suggestion
+from tonnage.markers.customise import Changes, customise
+from tonnage.markers.presets import PRESETS
+from tonnage.markers.vocabulary import Vocabulary
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+
+
+def _key(default: Any, description: str, allowed: str, example: str, **limits: Any) -> Any:
+    """One key: its default, what it is for, what it may be, and an example in TOML."""
+    return Field(
+        default,
+        description=description,
+        json_schema_extra={"allowed": allowed, "example": example},
+        **limits,
+    )
+
+
+class _Table(BaseModel):
+    # Strict: a text is no number and `true` is not 1. Arrays become tuples, which strict would
+    # refuse, hence strict=False on those.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class VocabularySettings(_Table):
+    """[tool.tonnage.vocabulary]: changes to the preset's markers, applied in this order."""
+
+    lifecycles: tuple[str, ...] | None = _key(
+        None,
+        "All lifecycle markers, earliest stage first, in place of the preset's.",
+        "an array of marker names",
+        '["pre_merge", "nightly"]',
+        strict=False,
+    )
+    cards: tuple[str, ...] | None = _key(
+        None,
+        "All markers that ask for a GPU with that word in its name, in place of the preset's.",
+        "an array of marker names",
+        '["h100", "l4"]',
+        strict=False,
+    )
+    remove: tuple[str, ...] = _key(
+        (),
+        "Markers of the preset that this project does not know.",
+        "an array of marker names",
+        '["weekly"]',
+        strict=False,
+    )
+    rename: dict[str, str] = _key(
+        {},
+        "Markers of the preset that have another name here.",
+        "a table from the preset's name to yours",
+        '{ gpu_1 = "one_gpu" }',
+    )
+    add: dict[str, dict[str, str]] = _key(
+        {},
+        "New markers, by category; the text explains the marker in `pytest --markers`.",
+        "a table from category to a table from marker to text",
+        '{ component = { tokenizer = "concerns the tokenizer" } }',
+    )
+
+
+class Settings(_Table):
+    """[tool.tonnage]: how this project's tests are read and run."""
+
+    preset: Literal["serving", "minimal"] = _key(
+        "serving",
+        "The markers to start from.",
+        '"serving" or "minimal"',
+        '"minimal"',
+    )
+    undeclared: Literal["whole", "cpu", "error"] = _key(
+        "whole",
+        "What a test without a hardware marker gets where there are GPUs: a whole GPU to itself, "
+        "no GPU, or an error.",
+        '"whole", "cpu" or "error"',
+        '"cpu"',
+    )
+    isolation: Literal["test", "worker"] | None = _key(
+        None,
+        "What shares a process. test: nothing. worker: tests that need no GPU share a few workers.",
+        '"test" or "worker"',
+        '"test"',
+    )
+    slots: Literal["auto"] | Annotated[int, Field(ge=1)] = _key(
+        "auto",
+        "CPU slots, and so tests at a time; auto: one for each CPU this process may use.",
+        '"auto" or a whole number of at least 1',
+        "8",
+    )
+    gpus: str = _key(
+        "auto",
+        "The GPUs to use, as the option --gpus.",
+        'a text such as "auto", "none" or "sim:2x24"',
+        '"sim:2x24"',
+        min_length=1,
+    )
+    vram_margin: float = _key(
+        0.05,
+        "Share of a GPU that stays free while tests share it.",
+        "a number from 0 to 0.9",
+        "0.1",
+        ge=0,
+        le=0.9,
+    )
+    timeout_grace_s: float = _key(
+        5.0,
+        "Seconds from a test's own timeout until it is ended from outside.",
+        "a number of at least 0",
+        "10.0",
+        ge=0,
+    )
+    interrupt_grace_s: float = _key(
+        10.0,
+        "Seconds that running tests get to finish after Ctrl-C.",
+        "a number of at least 0",
+        "30.0",
+        ge=0,
+    )
+    sample_interval_s: float = _key(
+        0.1,
+        "Seconds between two readings of the GPUs.",
+        "a number above 0",
+        "0.5",
+        gt=0,
+    )
+    vocabulary_changes: VocabularySettings = Field(
+        default=VocabularySettings(),
+        alias="vocabulary",
+        description="Changes to the markers of the preset.",
+        json_schema_extra={"allowed": "a table", "example": '{ remove = ["weekly"] }'},
+    )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The markers of this project: the preset with its changes."""
+        vocabulary, _ = customise(PRESETS[self.preset], _changes(self.vocabulary_changes))
+        return vocabulary
+
+
+def load_settings(root: Path) -> Settings:
+    """The settings in `root`/pyproject.toml; the defaults where file or table is missing.
+
+    Raises ConfigError with all mistakes of the table, each with its key.
+    """
+    path = root / "pyproject.toml"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not valid TOML: {error}", where=str(path)) from error
+    tool = document.get("tool", {})
+    table = tool.get("tonnage", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigError("tool.tonnage is not a table", where=str(path))
+    return _checked(table, str(path))
+
+
+def _checked(table: Mapping[str, Any], where: str) -> Settings:
+    mistakes: list[str] = []
+    settings = None
+    try:
+        settings = Settings.model_validate(table)
+    except ValidationError as error:
+        places = dict.fromkeys(_place(mistake["loc"]) for mistake in error.errors())
+        mistakes.extend(_in_words(place, table) for place in places)
+    else:
+        preset = PRESETS[settings.preset]
+        for mistake in customise(preset, _changes(settings.vocabulary_changes))[1]:
+            text = f"vocabulary.{mistake.key}: {mistake.reason}"
+            mistakes.append(f"{text}; {mistake.remedy}" if mistake.remedy else text)
+    if settings is None or mistakes:
+        raise ConfigError("\n  ".join(["[tool.tonnage] cannot be used", *mistakes]), where=where)
+    return settings
+
+
+def _changes(settings: VocabularySettings) -> Changes:
+    return Changes(
+        lifecycles=settings.lifecycles,
+        cards=settings.cards,
+        remove=settings.remove,
+        rename=settings.rename,
+        add=settings.add,
+    )
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The key a mistake is about: pydantic's location without what lies below a declared key."""
+    return tuple(map(str, loc[: 2 if loc[0] == "vocabulary" else 1]))
+
+
+def _in_words(place: tuple[str, ...], table: Mapping[str, Any]) -> str:
+    """The mistake at one key: what is given and what may be, or the nearest known key."""
+    model: type[BaseModel] = Settings if len(place) == 1 else VocabularySettings
+    given = table if len(place) == 1 else table[place[0]]
+    known = keys(model)
+    key = ".".join(place)
+    if place[-1] not in known:
+        return f"{key}: unknown key; " + (
+            suggestion(place[-1], known) or f"the keys are {', '.join(known)}"
+        )
+    return f"{key}: {_toml(given[place[-1]])} is not {described(known[place[-1]])['allowed']}"
+
+
+def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a table as written in TOML, with their declarations."""
+    return {declared.alias or name: declared for name, declared in model.model_fields.items()}
+
+
+def described(declared: FieldInfo) -> dict[str, str]:
+    """What a declaration says for people: `allowed` values and an `example`."""
+    extra = declared.json_schema_extra
+    assert isinstance(extra, dict)
+    return {name: str(text) for name, text in extra.items()}
+
+
+def keys_table(model: type[BaseModel]) -> str:
+    """The Markdown table of a table's keys, for the documentation."""
+    rows = ["| key | default | may be | what it is for | example |", "|---|---|---|---|---|"]
+    for key, declared in keys(model).items():
+        said = described(declared)
+        is_set = isinstance(declared.default, (str, float))
+        default = f"`{_toml(declared.default)}`" if is_set else "not set"
+        example = f"`{key} = {said['example']}`"
+        rows.append(
+            f"| `{key}` | {default} | {said['allowed']} | {declared.description} | {example} |"
+        )
+    return "\n".join(rows)
+
+
+def _toml(value: object) -> str:
+    """A value nearly as TOML writes it."""
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, default=str, ensure_ascii=False)

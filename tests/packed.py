@@ -1,0 +1,45 @@
+"""Running pytest in a subprocess on a small suite, plain and packed, and reading what it did."""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+# A limit for a run that should take about a second, on a machine busy with other things.
+PATIENCE_S = 120
+
+
+def run(pytester: pytest.Pytester, *args: str, pack: bool = True) -> pytest.RunResult:
+    """`pytest ARGS` in the suite's directory, packed unless told otherwise."""
+    extra = ["--pack", "--slots", "2", "--gpus", "none"] if pack else []
+    # An argument of the caller's wins over these: argparse takes the last.
+    return pytester.runpytest_subprocess(*extra, *args, timeout=PATIENCE_S)
+
+
+def outcomes(junit: Path) -> dict[str, str]:
+    """Test -> passed, skipped, failure or error, from a JUnit file of our own making."""
+    found = {}
+    for case in ElementTree.parse(junit).iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        found[name] = next((child.tag for child in case if child.tag in KINDS), "passed")
+    return found
+
+
+KINDS = ("skipped", "failure", "error")
+
+
+def processes_of(marker: str) -> list[int]:
+    """Pids of processes whose command line or environment holds `marker`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if marker.encode() in text and state != "Z":
+            found.append(int(entry.name))
+    return found

@@ -1,0 +1,323 @@
+"""The run's state against a made-up machine: whatever tests do, each is dealt with exactly once."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tonnage.execute import state
+from tonnage.execute.jobs import RunTest, run_test
+from tonnage.markers.requirement import Requirement
+from tonnage.record.events import GpuDescription
+from tonnage.schedule.model import Gpu, Machine
+
+pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
+
+GIB = 1024
+CARDS = tuple(GpuDescription(f"gpu-{n}", f"GPU {n}", "NVIDIA L4", 24 * GIB) for n in range(2))
+
+
+def machine(slots=3, gpus=2, margin=0.0):
+    return Machine(
+        tuple(
+            Gpu(card.uuid, card.capacity_mib, int(card.capacity_mib * (1 - margin)))
+            for card in CARDS[:gpus]
+        ),
+        slots,
+    )
+
+
+def suite_of(*requirements, isolation=None, **more) -> list[RunTest]:
+    return [
+        run_test(
+            index,
+            f"test_{index}",
+            requirement,
+            CARDS,
+            isolation=isolation,
+            undeclared="whole",
+            **more,
+        )
+        for index, requirement in enumerate(requirements)
+    ]
+
+
+CPU = Requirement(gpus=0)
+
+
+def gpu(gib, gpus=1, **more):
+    return Requirement(gpus=gpus, vram_mib=gib * GIB, reserved_mib=gib * GIB, **more)
+
+
+@dataclass
+class Machinery:
+    """Carries out instructions as the real processes would, in made-up time."""
+
+    run: state.RunState
+    tests: list[RunTest]
+    now_s: float = 0.0
+    queues: dict[int, list[int]] = field(default_factory=dict)
+    last: dict[int, bool] = field(default_factory=dict)
+    current: dict[int, int] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+    gpus: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    ended: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)
+    told_to_end: dict[int, bool] = field(default_factory=dict)
+    starts: list[state.StartUnit] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def obey(self, instructions):
+        for each in instructions:
+            match each:
+                case state.StartUnit(unit, tests, last):
+                    self.starts.append(each)
+                    self.queues[unit], self.last[unit] = list(tests), last
+                    self.gpus[unit] = each.gpus
+                case state.FeedUnit(unit, tests, last, drop):
+                    self.asked.discard(unit)
+                    if drop:
+                        dropped = tuple(self.queues[unit])
+                        self.queues[unit] = []
+                        self.tell(state.TestsDropped(unit, dropped))
+                    self.queues[unit] += tests
+                    self.last[unit] = last
+                case state.EndUnit(unit, gently):
+                    self.told_to_end[unit] = gently
+                case state.RefuseTest(test, reason):
+                    self.refused[test] = reason
+                case state.TestLost(_, test):
+                    self.lost.append(test)
+                case state.Notify(text):
+                    self.notices.append(text)
+
+    def tell(self, happening):
+        self.obey(self.run.handle(happening, self.now_s))
+
+    def begin_test(self, unit):
+        test = self.queues[unit].pop(0)
+        self.current[unit] = test
+        self.tell(state.TestBegan(unit, test))
+
+    def end_test(self, unit):
+        test = self.current.pop(unit)
+        self.ended.append(test)
+        self.tell(state.TestEnded(unit, test))
+
+    def end_unit(self, unit):
+        self.current.pop(unit, None)
+        del self.queues[unit], self.last[unit]
+        self.tell(state.UnitEnded(unit))
+        self.memory()
+
+    def memory(self, by_unit=None, foreign=None):
+        foreign = foreign or dict.fromkeys((card.uuid for card in CARDS), 0)
+        self.tell(state.MemoryRead(by_unit or {}, foreign))
+
+    def step(self, unit):
+        """Let one unit do the next thing it would do."""
+        if self.told_to_end.get(unit) is not None:
+            self.end_unit(unit)
+        elif unit in self.current:
+            self.end_test(unit)
+        elif self.queues[unit] and (self.last[unit] or len(self.queues[unit]) > 1):
+            self.begin_test(unit)
+        elif not self.last[unit] and unit not in self.asked:
+            self.asked.add(unit)
+            self.tell(state.UnitHungry(unit))
+        elif self.last[unit]:
+            self.end_unit(unit)
+
+    def check(self, slots):
+        alive = list(self.queues)
+        assert len(alive) <= slots
+        load: dict[str, int] = {}
+        for unit in alive:
+            for card in self.gpus[unit]:
+                start = next(each for each in self.starts if each.unit == unit)
+                load[card] = load.get(card, 0) + start.reserved_mib
+        assert all(mib <= 24 * GIB for mib in load.values())
+        assert len(set(self.ended + self.lost)) == len(self.ended + self.lost)
+
+
+def started(tests, **machine_args) -> Machinery:
+    run = state.RunState(tests, machine(**machine_args), timeout_grace_s=5.0)
+    machinery = Machinery(run, tests)
+    machinery.obey(run.begin(0.0))
+    return machinery
+
+
+requirements = st.sampled_from(
+    [CPU, CPU, CPU, gpu(4), gpu(10), gpu(20), gpu(12, gpus=2), Requirement(gpus=1), Requirement()]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(requirements, min_size=1, max_size=25), st.data())
+def test_every_test_is_dealt_with_once_whatever_happens(wanted, data):
+    tests = suite_of(*wanted)
+    machinery = started(tests)
+    for _ in range(2000):
+        machinery.check(slots=3)
+        if machinery.run.is_over:
+            break
+        unit = data.draw(st.sampled_from(sorted(machinery.queues)))
+        if data.draw(st.integers(0, 9)) == 0:
+            machinery.end_unit(unit)  # it crashes, whatever it was doing
+        else:
+            machinery.step(unit)
+        machinery.now_s += 0.1
+    assert machinery.run.is_over
+    done = machinery.ended + machinery.lost + list(machinery.refused)
+    assert sorted(done) == list(range(len(tests)))
+
+
+def test_a_worker_takes_many_tests_and_a_gpu_test_its_own_process():
+    machinery = started(suite_of(*[CPU] * 60, gpu(4)), slots=2)
+    own = [start for start in machinery.starts if start.gpus]
+    assert [start.tests for start in own] == [(60,)]
+    shared = [start for start in machinery.starts if not start.gpus]
+    assert len(shared) == 1
+    assert len(shared[0].tests) > 1
+    assert not shared[0].last
+
+
+def test_isolation_test_gives_every_test_its_own_process():
+    machinery = started(suite_of(*[CPU] * 4, isolation="test"), slots=4)
+    assert sorted(start.tests for start in machinery.starts) == [(0,), (1,), (2,), (3,)]
+    assert all(start.last for start in machinery.starts)
+
+
+def test_what_can_never_run_is_refused_before_anything_runs():
+    machinery = started(suite_of(gpu(4, gpus=3), gpu(40), CPU))
+    assert "3 GPUs" in machinery.refused[0]
+    assert "40.0 GiB" in machinery.refused[1]
+    assert [start.tests for start in machinery.starts] == [(2,)]
+
+
+def test_a_problem_found_in_the_marks_is_the_tests_error():
+    tests = suite_of(CPU, problem="two GPU counts")
+    machinery = started(tests)
+    assert machinery.refused == {0: "two GPU counts"}
+    assert machinery.run.is_over
+
+
+def test_a_crashed_worker_gives_its_unstarted_tests_back():
+    machinery = started(suite_of(*[CPU] * 12), slots=1)
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    machinery.end_unit(unit)
+    assert machinery.lost == [0]
+    while not machinery.run.is_over:
+        machinery.step(min(machinery.queues))
+    assert sorted(machinery.ended) == list(range(1, 12))
+
+
+def test_a_process_that_dies_before_its_first_test_answers_with_it():
+    machinery = started(suite_of(CPU), slots=1)
+    (unit,) = machinery.queues
+    machinery.end_unit(unit)
+    assert machinery.lost == [0]
+    assert machinery.run.is_over
+
+
+def test_a_test_past_its_deadline_and_grace_is_ended_gently_once():
+    machinery = started(suite_of(gpu(4, timeout_s=10.0)))
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    assert machinery.run.next_deadline_s() == 15.0
+    machinery.now_s = 14.9
+    machinery.tell(state.TimePassed())
+    assert machinery.told_to_end == {}
+    machinery.now_s = 15.0
+    machinery.tell(state.TimePassed())
+    assert machinery.told_to_end == {unit: True}
+    machinery.told_to_end.clear()
+    machinery.tell(state.TimePassed())
+    assert machinery.told_to_end == {}
+
+
+def test_memory_that_is_not_back_keeps_the_card_reserved():
+    machinery = started(suite_of(gpu(20), gpu(20)), gpus=1)
+    (unit,) = machinery.queues
+    card = CARDS[0].uuid
+    machinery.begin_test(unit)
+    machinery.end_test(unit)
+    del machinery.queues[unit], machinery.last[unit]
+    machinery.tell(state.UnitEnded(unit))
+    machinery.memory(by_unit={unit: {card: 18 * GIB}})
+    assert len(machinery.starts) == 1
+    machinery.memory(by_unit={})
+    assert [start.tests for start in machinery.starts] == [(0,), (1,)]
+
+
+def test_memory_that_never_comes_back_counts_as_foreign_in_the_end():
+    machinery = started(suite_of(gpu(20), gpu(2)), gpus=1)
+    card = CARDS[0].uuid
+    first = machinery.starts[0]
+    assert first.tests == (0,)
+    for unit in sorted(machinery.queues):
+        machinery.begin_test(unit)
+        machinery.end_test(unit)
+        del machinery.queues[unit], machinery.last[unit]
+        machinery.tell(state.UnitEnded(unit))
+    machinery.memory(by_unit={first.unit: {card: 18 * GIB}})
+    machinery.now_s = state.RELEASE_LIMIT_S
+    machinery.tell(state.TimePassed())
+    machinery.memory(by_unit={}, foreign={card: 18 * GIB})
+    assert machinery.run.is_over
+
+
+def test_foreign_memory_is_waited_for_and_then_given_up_with_the_reason():
+    tests = suite_of(gpu(20))
+    run = state.RunState(tests, machine(gpus=1), timeout_grace_s=5.0)
+    machinery = Machinery(run, tests)
+    card = CARDS[0].uuid
+    machinery.memory(foreign={card: 10 * GIB})
+    machinery.obey(run.begin(0.0))
+    assert machinery.starts == []
+    assert "hold 10.0 GiB" in machinery.notices[0]
+    machinery.now_s = state.FOREIGN_WAIT_S
+    machinery.tell(state.TimePassed())
+    assert "waited 10 minutes" in machinery.refused[0]
+    assert run.is_over
+
+
+def test_foreign_memory_that_goes_away_lets_the_test_run():
+    tests = suite_of(gpu(20))
+    run = state.RunState(tests, machine(gpus=1), timeout_grace_s=5.0)
+    machinery = Machinery(run, tests)
+    machinery.memory(foreign={CARDS[0].uuid: 10 * GIB})
+    machinery.obey(run.begin(0.0))
+    machinery.memory()
+    assert [start.tests for start in machinery.starts] == [(0,)]
+
+
+def test_stopping_lets_the_running_test_finish_and_drops_the_rest():
+    machinery = started(suite_of(*[CPU] * 40), slots=1)
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    machinery.tell(state.StopAsked(now=False))
+    assert machinery.queues[unit] == []
+    machinery.end_test(unit)
+    machinery.step(unit)
+    assert machinery.ended == [0]
+    assert machinery.run.is_over
+
+
+def test_stopping_now_ends_what_runs():
+    machinery = started(suite_of(gpu(4), *[CPU] * 4), slots=2)
+    machinery.tell(state.StopAsked(now=True))
+    assert machinery.told_to_end == dict.fromkeys(machinery.queues, False)
+    assert machinery.run.ended_everything
+
+
+def test_a_waiting_gpu_test_gets_the_slot_of_a_worker_that_runs_out():
+    machinery = started(suite_of(*[CPU] * 8, isolation=None), slots=1)
+    (unit,) = machinery.queues
+    while not machinery.run.is_over:
+        machinery.step(min(machinery.queues))
+    assert sorted(machinery.ended) == list(range(8))
+    assert [start.unit for start in machinery.starts] == [unit]

@@ -1,0 +1,161 @@
+"""[tool.tonnage]: what may be said, and how a mistake is told."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tonnage.config import Settings, VocabularySettings, described, keys, load_settings
+from tonnage.errors import ConfigError
+
+pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
+
+
+def loaded(root: Path, text: str) -> Settings:
+    (root / "pyproject.toml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return load_settings(root)
+
+
+def mistakes(root: Path, table: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(root, "[tool.tonnage]\n" + textwrap.dedent(table))
+    assert caught.value.where == str(root / "pyproject.toml")
+    first, *rest = caught.value.reason.split("\n  ")
+    assert first == "[tool.tonnage] cannot be used"
+    return rest
+
+
+def test_without_a_file_the_defaults_hold(tmp_path):
+    assert load_settings(tmp_path) == Settings()
+
+
+@pytest.mark.parametrize("text", ["", "[tool]", "[tool.other]\nslots = 1", "[tool.tonnage]"])
+def test_without_a_table_or_a_key_the_defaults_hold(tmp_path, text):
+    assert loaded(tmp_path, text) == Settings()
+
+
+def test_every_key_is_read(tmp_path):
+    settings = loaded(
+        tmp_path,
+        """\
+        [tool.tonnage]
+        preset = "minimal"
+        undeclared = "cpu"
+        isolation = "worker"
+        slots = 3
+        gpus = "sim:2x24"
+        vram_margin = 0.2
+        timeout_grace_s = 1
+        interrupt_grace_s = 2.5
+        sample_interval_s = 0.5
+
+        [tool.tonnage.vocabulary]
+        lifecycles = ["commit"]
+        cards = ["l4"]
+        remove = ["timeout"]
+        rename = { max_vram_gib = "vram" }
+        add = { hardware = { gpu_2 = "needs 2 GPUs at once" } }
+        """,
+    )
+    assert settings.model_dump(exclude={"vocabulary_changes"}) == {
+        "preset": "minimal",
+        "undeclared": "cpu",
+        "isolation": "worker",
+        "slots": 3,
+        "gpus": "sim:2x24",
+        "vram_margin": 0.2,
+        "timeout_grace_s": 1.0,
+        "interrupt_grace_s": 2.5,
+        "sample_interval_s": 0.5,
+    }
+    assert sorted(settings.vocabulary.known()) == [
+        "commit",
+        "gpu_2",
+        "l4",
+        "needs",
+        "profiled_vram_gib",
+        "vram",
+    ]
+    assert set(Settings.model_fields) == settings.model_fields_set
+
+
+@pytest.mark.parametrize("model", [Settings, VocabularySettings])
+def test_every_key_is_described_and_its_example_is_valid(tmp_path, model):
+    table = "tool.tonnage" if model is Settings else "tool.tonnage.vocabulary"
+    for key, declared in keys(model).items():
+        assert declared.description
+        loaded(tmp_path, f"[{table}]\n{key} = {described(declared)['example']}")
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ('preset = "servin"', 'preset: "servin" is not "serving" or "minimal"'),
+        ("undeclared = true", 'undeclared: true is not "whole", "cpu" or "error"'),
+        ("slots = 0", 'slots: 0 is not "auto" or a whole number of at least 1'),
+        ("slots = true", 'slots: true is not "auto" or a whole number of at least 1'),
+        ("slots = 1.5", 'slots: 1.5 is not "auto" or a whole number of at least 1'),
+        ('gpus = ""', 'gpus: "" is not a text such as "auto", "none" or "sim:2x24"'),
+        ("vram_margin = 0.91", "vram_margin: 0.91 is not a number from 0 to 0.9"),
+        ('vram_margin = "0.1"', 'vram_margin: "0.1" is not a number from 0 to 0.9'),
+        ("vram_margin = true", "vram_margin: true is not a number from 0 to 0.9"),
+        ("timeout_grace_s = -1", "timeout_grace_s: -1 is not a number of at least 0"),
+        ("interrupt_grace_s = inf", "interrupt_grace_s: inf is not a number of at least 0"),
+        ("sample_interval_s = 0", "sample_interval_s: 0 is not a number above 0"),
+        ("slot = 2", 'slot: unknown key; did you mean "slots"?'),
+        ("vocabulary = 3", "vocabulary: 3 is not a table"),
+        ("vocabulary.ad = {}", 'vocabulary.ad: unknown key; did you mean "add"?'),
+        (
+            "vocabulary.zebra = {}",
+            "vocabulary.zebra: unknown key; the keys are lifecycles, cards, remove, rename, add",
+        ),
+        (
+            "vocabulary.remove = [1]",
+            "vocabulary.remove: [1] is not an array of marker names",
+        ),
+        (
+            'vocabulary.remove = "weekly"',
+            'vocabulary.remove: "weekly" is not an array of marker names',
+        ),
+        (
+            'vocabulary.remove = ["weekl"]',
+            'vocabulary.remove: there is no marker "weekl"; did you mean "weekly"?',
+        ),
+    ],
+)
+def test_a_mistake_names_the_key_what_is_given_and_what_may_be(tmp_path, line, mistake):
+    assert mistakes(tmp_path, line) == [mistake]
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    assert (
+        len(mistakes(tmp_path, "slots = 0\nslot = 1\ngpus = 2\n[tool.tonnage.vocabulary]\nad = 1"))
+        == 4
+    )
+
+
+def test_broken_toml_names_file_and_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"is not valid TOML: .*line 2") as caught:
+        loaded(tmp_path, "[tool.tonnage]\nslots = = 1\n")
+    assert caught.value.where == str(tmp_path / "pyproject.toml")
+
+
+def test_a_table_that_is_none_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"tool.tonnage is not a table"):
+        loaded(tmp_path, "[tool]\ntonnage = 1\n")
+
+
+@pytest.mark.parametrize("content", [b"\xff", None])
+def test_a_file_that_cannot_be_read_is_told(tmp_path, content):
+    path = tmp_path / "pyproject.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cannot be read"):
+        load_settings(tmp_path)
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().slots = 2  # type: ignore[misc]
