@@ -1,7 +1,7 @@
 """Running pytest in a subprocess on a small suite, plain and packed, and reading what it did."""
 
 import os
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ def run(pytester: pytest.Pytester, *args: str, pack: bool = True) -> pytest.RunR
 def outcomes(junit: Path) -> dict[str, str]:
     """Test -> passed, skipped, failure or error, from a JUnit file of our own making."""
     found = {}
-    for case in ElementTree.parse(junit).iter("testcase"):
+    for case in ET.parse(junit).iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
         found[name] = next((child.tag for child in case if child.tag in KINDS), "passed")
     return found

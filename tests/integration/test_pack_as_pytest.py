@@ -1,12 +1,11 @@
 """Packed, a suite behaves as it does under plain pytest: outcomes, options, exit codes."""
 
 import pytest
-
 from tests.packed import outcomes, run
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.integration, pytest.mark.gpu_0]
 
-SUITE = '''
+SUITE = """
 import os, sys, unittest, warnings
 import pytest
 
@@ -74,7 +73,7 @@ def test_temporary(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
 
 def test_properties(record_property, tmp_path): record_property("where", tmp_path)
-'''
+"""
 DOCTEST = '''
 def double(x):
     """
@@ -241,9 +240,7 @@ def test_new_first_knows_the_tests_of_the_last_run(pytester):
 
 
 def test_stepwise_stops_and_goes_on(pytester):
-    pytester.makepyfile(
-        "def test_a(): pass\ndef test_b(): assert False\ndef test_c(): pass\n"
-    )
+    pytester.makepyfile("def test_a(): pass\ndef test_b(): assert False\ndef test_c(): pass\n")
     first = run(pytester, "--sw", "--slots", "1", "--isolation", "test")
     assert first.ret == pytest.ExitCode.INTERRUPTED
     second = run(pytester, "--sw", "--slots", "1", "--isolation", "test")
@@ -288,7 +285,9 @@ def test_conftest_hooks_see_the_reports(pytester):
     )
     run(pytester, "--isolation", "test")
     # Once where the session is reported and once in the test's own process, as with pytest-xdist.
-    assert (pytester.path / "seen.txt").read_text() == "test_conftest_hooks_see_the_reports.py::test_a\n" * 2
+    assert (
+        pytester.path / "seen.txt"
+    ).read_text() == "test_conftest_hooks_see_the_reports.py::test_a\n" * 2
 
 
 def test_temporary_directories_do_not_collide(pytester):

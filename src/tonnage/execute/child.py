@@ -167,9 +167,7 @@ class _Runner:
         except (KeyboardInterrupt, SystemExit) as error:
             ended = messages.TestEnded(test, f"{type(error).__name__} in {item.nodeid}", exits=True)
         except pytest.exit.Exception as error:
-            ended = messages.TestEnded(
-                test, error.msg, exits=True, exit_status=error.returncode
-            )
+            ended = messages.TestEnded(test, error.msg, exits=True, exit_status=error.returncode)
         if os.getpid() != self._pid:
             # The test forked and its child returned into pytest: one set of reports is enough.
             os._exit(0)

@@ -31,7 +31,7 @@ from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, 
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
 from tonnage.schedule.bounds import lower_bound
-from tonnage.units import format_duration
+from tonnage.units import format_duration, plural
 
 _PREDICT_EVERY_S = 1.0
 _TICK_S = 0.1
@@ -127,9 +127,7 @@ class Controller:
         self._zero_s = clock.monotonic_s()
         self._user_environment = {**os.environ, **devices.base_environment}
         self._agent = Agent(settings.opening, inherit_output=settings.inherit_output)
-        self._memory = MemoryWatch(
-            devices, settings.sample_interval_s, self._agent.wake_fd, clock
-        )
+        self._memory = MemoryWatch(devices, settings.sample_interval_s, self._agent.wake_fd, clock)
         self._gpus = describe_gpus(devices.gpus)
         self._machine = machine_of(
             self._gpus, settings.slots, settings.memory_mib, settings.vram_margin
@@ -197,7 +195,7 @@ class Controller:
                 self._now_s(), tuple(map(_planned, self._tests)), bound.seconds or None
             )
         )
-        for notice in self._collection.notices:
+        for notice in (*self._collection.notices, *self._undeclared_notice()):
             self._tell(events.Noticed(self._now_s(), notice))
         with self._catching_signals():
             self._memory.start()
@@ -238,12 +236,9 @@ class Controller:
         self._listener.on_tick()
 
     def _wait_s(self) -> float:
-        times = [_TICK_S]
         now_s = self._now_s()
-        for at_s in (self._state.next_deadline_s(), self._end_at_s):
-            if at_s is not None:
-                times.append(max(0.0, at_s - now_s))
-        return min(times)
+        known = (self._state.next_deadline_s(), self._end_at_s)
+        return min([_TICK_S, *(max(0.0, at_s - now_s) for at_s in known if at_s is not None)])
 
     def _arrived(self, arrival: Arrival) -> None:
         now_s = self._now_s()
@@ -351,9 +346,7 @@ class Controller:
         self._resolve(self._units[number], test, now_s)
         self._obey(self._state.handle(state.TestEnded(number, test), now_s))
         if ended.stop is not None and self._stop is None:
-            self._stop = StopRun(
-                ended.stop, exits=ended.exits, exit_status=ended.exit_status
-            )
+            self._stop = StopRun(ended.stop, exits=ended.exits, exit_status=ended.exit_status)
             self._obey(self._state.handle(state.StopAsked(now=True), now_s))
         elif self._listener.wants_to_stop():
             self._obey(self._state.handle(state.StopAsked(now=True), now_s))
@@ -454,6 +447,15 @@ class Controller:
                 unit.start.lane,
             )
         )
+
+    def _undeclared_notice(self) -> list[str]:
+        count = sum(test.is_undeclared and test.job.gpus > 0 for test in self._tests)
+        if not count:
+            return []
+        return [
+            f"{plural(count, 'test')} without a hardware marker: each gets a whole GPU to itself, "
+            "which is safe and slow; mark them (gpu_0, gpu_1 ...), or use --undeclared cpu"
+        ]
 
     def _refuse(self, test: int, reason: str) -> None:
         """Report a test that cannot run as an error of its setup."""

@@ -40,5 +40,3 @@ def unit_environment(
     if requirement is not None and requirement.cpus > 1:
         added |= {name: str(requirement.cpus) for name in _THREAD_LIMITS if name not in user}
     return added
-
-

@@ -64,7 +64,9 @@ class _FreshUnit:
             # Ends the process: the supervisor reports its last words with the test.
             print(f"a new interpreter does not collect {missing[0]} again", file=sys.__stderr__)
             os._exit(1)
-        items = dict(zip(start.tests, map(by_node_id.__getitem__, start.fresh.node_ids)))
+        items = dict(
+            zip(start.tests, map(by_node_id.__getitem__, start.fresh.node_ids), strict=True)
+        )
         places = Places.of(Path(opening.run_directory), Path(opening.base_temp), start.unit)
         become_test_process(
             session, items.__getitem__, self._relay, self._sock, start, places, self._parent

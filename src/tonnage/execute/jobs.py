@@ -34,6 +34,11 @@ class RunTest:
     problem: str | None = None
     is_fresh: bool = False
 
+    @property
+    def is_undeclared(self) -> bool:
+        """Whether its marks say nothing about hardware."""
+        return self.requirement.gpus is None and self.problem is None
+
 
 def describe_gpus(gpus: Sequence[DeviceGpu]) -> tuple[GpuDescription, ...]:
     """The devices as events name them."""
@@ -75,17 +80,13 @@ def run_test(
     if count is None:
         if undeclared == "error" and problem is None:
             problem = (
-                "declares no hardware (undeclared = \"error\"): "
+                'declares no hardware (undeclared = "error"): '
                 "mark it gpu_0, or with the number of GPUs it needs"
             )
         count = 1 if undeclared == "whole" and gpus else 0
     allowed = None
     if count and requirement.gpu_names:
-        allowed = frozenset(
-            gpu.uuid
-            for gpu in gpus
-            if all(name.lower() in gpu.name.lower() for name in requirement.gpu_names)
-        )
+        allowed = frozenset(gpu.uuid for gpu in gpus if requirement.allows_card(gpu.name))
     job = Job(
         id=str(index),
         order=index,

@@ -24,9 +24,7 @@ class Divided:
 class MemoryWatch:
     """Samples the run's GPUs. Without a GPU it does nothing."""
 
-    def __init__(
-        self, devices: Devices, interval_s: float, wake_fd: int, clock: Clock
-    ) -> None:
+    def __init__(self, devices: Devices, interval_s: float, wake_fd: int, clock: Clock) -> None:
         self._readings: deque[DeviceReading] = deque()
         self._baseline_mib: dict[str, int] | None = None
         self._wake_fd = wake_fd

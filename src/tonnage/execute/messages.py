@@ -165,7 +165,7 @@ class ProcessStarted:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnded:
-    """A unit's process ended (a `waitpid` status), and what it left behind was ended.
+    """A unit's process ended (a `waitpid` status); what it left behind has been ended.
 
     `survivors` names those processes: "pid 812 (python server.py)". `problem`: why it could not
     even be started.
@@ -201,8 +201,8 @@ class ReportMade:
 class TestEnded:
     """The process is done with this test.
 
-    `stop`: the test or a plugin wants the session to stop, as `session.shouldstop` does. `exits`: by
-    leaving it at once, as `pytest.exit` does, with `exit_status` if given.
+    `stop`: the test or a plugin wants the session to stop, as `session.shouldstop` does. `exits`:
+    by leaving it at once, as `pytest.exit` does, with `exit_status` if given.
     """
 
     __test__ = False

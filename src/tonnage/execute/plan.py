@@ -42,9 +42,7 @@ class Plan:
     unknown: int
 
 
-def make_plan(
-    tests: Sequence[RunTest], machine: Machine, gpus: Sequence[GpuDescription]
-) -> Plan:
+def make_plan(tests: Sequence[RunTest], machine: Machine, gpus: Sequence[GpuDescription]) -> Plan:
     """Plan these tests on this machine."""
     refused: list[tuple[str, str]] = []
     jobs = []
@@ -54,9 +52,7 @@ def make_plan(
             jobs.append(test.job)
         else:
             refused.append((test.node_id, reason))
-    durations = {
-        job.id: UNKNOWN_S if job.estimate_s is None else job.estimate_s for job in jobs
-    }
+    durations = {job.id: UNKNOWN_S if job.estimate_s is None else job.estimate_s for job in jobs}
     schedule = simulate(jobs, machine, durations)
     bound = lower_bound(jobs, machine, durations)
     labels = {gpu.uuid: gpu.label for gpu in gpus}

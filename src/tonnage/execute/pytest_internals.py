@@ -66,9 +66,7 @@ def tear_down_all(session: pytest.Session) -> None:
 
 def terminal(config: pytest.Config) -> TerminalReporter | None:
     """The terminal reporter, or None with `-p no:terminal`."""
-    return cast(
-        "TerminalReporter | None", config.pluginmanager.get_plugin("terminalreporter")
-    )
+    return cast("TerminalReporter | None", config.pluginmanager.get_plugin("terminalreporter"))
 
 
 def begin_collection(reporter: TerminalReporter) -> None:

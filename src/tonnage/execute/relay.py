@@ -5,7 +5,7 @@ where messages go in this process.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
@@ -67,7 +67,7 @@ class Relay:
         )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self) -> Iterator[None]:
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
         self._before_call = _directory()
         try:
             return (yield)
@@ -77,8 +77,8 @@ class Relay:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Iterator[None]:
-        report: Any = yield
+    ) -> Generator[None, Any, Any]:
+        report = yield
         if report.failed and call.excinfo is not None:
             if item.stash.get(TIMED_OUT, False):
                 report.tonnage_outcome = "timeout"
@@ -104,6 +104,6 @@ class Relay:
 
 def _directory() -> str:
     try:
-        return os.getcwd()
+        return os.getcwd()  # noqa: PTH109 - twice per test, and a text is all we need
     except FileNotFoundError:
         return ""

@@ -236,14 +236,14 @@ class RunState:
         """What the run has set aside, by GPU."""
         total = dict.fromkeys((gpu.id for gpu in self._machine.gpus), 0)
         for unit in self._units.values():
-            for gpu, held in zip(unit.gpus, self._held(unit)):
+            for gpu, held in zip(unit.gpus, self._held(unit), strict=True):
                 total[gpu] += held
         return total
 
     def reservations_of_units(self) -> dict[int, dict[str, int]]:
         """The same by unit: what a reading that cannot name processes is divided by."""
         return {
-            unit.id: dict(zip(unit.gpus, unit.reserved_mib))
+            unit.id: dict(zip(unit.gpus, unit.reserved_mib, strict=True))
             for unit in self._units.values()
             if unit.gpus
         }
@@ -517,7 +517,7 @@ class RunState:
     def _held(self, unit: _Unit) -> tuple[int, ...]:
         return tuple(
             max(reserved, unit.measured_mib.get(gpu, 0))
-            for gpu, reserved in zip(unit.gpus, unit.reserved_mib)
+            for gpu, reserved in zip(unit.gpus, unit.reserved_mib, strict=True)
         )
 
     def _free_slots(self) -> int:

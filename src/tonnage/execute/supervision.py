@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tonnage.execute import messages
 from tonnage.execute.child import DUMP_SIGNAL
@@ -52,7 +53,7 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> messages.EndSession | None:
-        """Work until the session ends; None when the controller is gone. Nothing is left running."""
+        """Work until the session ends; None when the controller is gone. Nothing stays running."""
         before = signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         poll = select.poll()
@@ -184,7 +185,7 @@ def _drain(fd: int) -> None:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return sys.platform == "linux"
+    return stat.rpartition(b")")[2].split()[0] == b"Z"

@@ -57,7 +57,6 @@ def made_up_reports(
     A failure in setup or teardown shows as an error. The teardown report ends the test for
     plugins that wait for it.
     """
-    times = {"start": 0.0, "stop": 0.0, "duration": duration_s}
     failed = pytest.TestReport(
         nodeid=node_id,
         location=location,
@@ -66,12 +65,11 @@ def made_up_reports(
         longrepr=text,
         when=phase,
         sections=list(sections),
-        **times,
+        duration=duration_s,
         tonnage_outcome=outcome.value,
     )
     if phase == "teardown":
         return [failed]
-    times["duration"] = 0.0
     ended = pytest.TestReport(
         nodeid=node_id,
         location=location,
@@ -79,7 +77,6 @@ def made_up_reports(
         outcome="passed",
         longrepr=None,
         when="teardown",
-        **times,
     )
     return [failed, ended]
 

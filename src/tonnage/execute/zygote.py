@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,13 @@ def main(fd: int, settings: str) -> int:
         status = int(config.hook.pytest_cmdline_main(config=config) or 0)
     except pytest.UsageError as error:
         usage_errors = [str(line) for line in error.args]
-        zygote.send(messages.SessionEnded(int(pytest.ExitCode.USAGE_ERROR), usage_errors=usage_errors))
+        zygote.send(
+            messages.SessionEnded(int(pytest.ExitCode.USAGE_ERROR), usage_errors=usage_errors)
+        )
         return int(pytest.ExitCode.USAGE_ERROR)
-    zygote.send(messages.SessionEnded(status, zygote.internal_error, stop_reason=zygote.stop_reason))
+    zygote.send(
+        messages.SessionEnded(status, zygote.internal_error, stop_reason=zygote.stop_reason)
+    )
     return status
 
 
@@ -83,9 +87,7 @@ def prepare(opening: messages.OpenSession, plugins: list[Any]) -> pytest.Config:
 class Zygote:
     """The plugin that makes a pytest session the zygote."""
 
-    def __init__(
-        self, opening: messages.OpenSession, channel: FrameSocket, relay: Relay
-    ) -> None:
+    def __init__(self, opening: messages.OpenSession, channel: FrameSocket, relay: Relay) -> None:
         self._opening = opening
         self._channel = channel
         self._relay = relay
@@ -111,7 +113,7 @@ class Zygote:
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
-    ) -> Iterator[Any]:
+    ) -> Generator[None, Any, Any]:
         collectors: list[pytest.Collector] = yield
         reason = self._opening.refused.get(str(file_path))
         if reason is not None and collectors:
@@ -123,7 +125,7 @@ class Zygote:
             self.send(messages.Collecting(str(collector.path)))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[Any]:
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
         report = yield
         if isinstance(collector, pytest.File):
             self._look_for_hazards(str(collector.path))
@@ -186,7 +188,7 @@ class Zygote:
         )
         sock = socket.socket(fileno=fd)
         item_of = session.items.__getitem__
-        become_test_process(session, item_of, self._relay, sock, start, places, parent)
+        return become_test_process(session, item_of, self._relay, sock, start, places, parent)
 
     def _spawn(self, start: messages.StartProcess, fd: int) -> int:
         """A new interpreter for the unit: what the parent's imports did does not reach it."""

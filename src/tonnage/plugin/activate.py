@@ -46,9 +46,7 @@ def activate(config: pytest.Config) -> None:
         if options.selects:
             from tonnage.plugin.select import SelectPlugin
 
-            config.pluginmanager.register(
-                SelectPlugin(config, options, settings), "tonnage-select"
-            )
+            config.pluginmanager.register(SelectPlugin(config, options, settings), "tonnage-select")
         if options.dry_run and not is_worker:
             from tonnage.plugin.dry_run import DryRunPlugin
 

@@ -9,9 +9,11 @@ import pytest
 
 # Markers that are known in any project; the full vocabulary comes with [tool.tonnage] or an option.
 _MINIMAL_MARKERS = (
-    "needs(gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=): what this test needs",
-    "max_vram_gib(gib): VRAM per GPU this test may use, safety included",
-    "profiled_vram_gib(gib): measured VRAM peak per GPU; the packer adds a margin",
+    "max_vram_gib(gib): VRAM this test needs on each GPU, safety included; 0: allocates none",
+    "profiled_vram_gib(gib): VRAM peak measured on each GPU; a margin is added when it is reserved",
+    "needs(gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=): what this test needs, "
+    "in one line",
+    "timeout(seconds): seconds the test may take; 0: no limit",
 )
 
 _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -71,7 +73,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     (
         "--fits",
-        {"action": "store_true", "help": "Deselect, with the reason, what this machine cannot run."},
+        {
+            "action": "store_true",
+            "help": "Deselect, with the reason, what this machine cannot run.",
+        },
     ),
     (
         "--dry-run",
@@ -94,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, attributes in _OPTIONS:
         try:
             group.addoption(name, dest=_dest(name), default=None, **attributes)
-        except Exception:  # noqa: BLE001, S112 - whoever had the name before us keeps it
+        except Exception:  # noqa: S112 - whoever had the name before us keeps it
             continue
     _yield_names(parser, group)
 

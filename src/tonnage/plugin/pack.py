@@ -53,7 +53,10 @@ class PackPlugin:
 
     def pytest_report_header(self) -> list[str]:
         slots = f"{self._slots} slot" + ("" if self._slots == 1 else "s")
-        return [f"tonnage: {self._devices.note}; {slots}", *map("tonnage: {}".format, self._notices)]
+        return [
+            f"tonnage: {self._devices.note}; {slots}",
+            *map("tonnage: {}".format, self._notices),
+        ]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -88,9 +91,7 @@ class PackPlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         count = session.testsfailed
         if count and not session.config.option.continue_on_collection_errors:
-            raise session.Interrupted(
-                f"{count} error{'' if count == 1 else 's'} during collection"
-            )
+            raise session.Interrupted(f"{count} error{'' if count == 1 else 's'} during collection")
         self._screen = Screen(self._config, self._clock)
         self._screen.start(self._events)
         assert self._controller is not None

@@ -1,6 +1,6 @@
-"""Joining pytest's terminal output with the live view: one writes above, the other redraws below."""
+"""Joining pytest's terminal output with the live view: one writes above, one redraws below."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -75,7 +75,7 @@ class Screen:
             pytest_internals.redirect_terminal(self._reporter, self._file)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_teststatus(self) -> Iterator[Any]:
+    def pytest_report_teststatus(self) -> Generator[None, Any, Any]:
         """Leave out the letter of each test; its result is counted all the same."""
         status = yield
         if self._config.option.verbose > 0 or not status:

@@ -31,7 +31,11 @@ class SelectPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        candidates = [(item.nodeid, self._requirement(item)) for item in items]
+        candidates = [
+            (item.nodeid, requirement)
+            for item in items
+            if (requirement := self._requirement(item)) is not None
+        ]
         self._selection = select(candidates, self._limits, self._vocabulary)
         dropped = {each.node_id for each in self._selection.dropped}
         if dropped:
@@ -48,11 +52,12 @@ class SelectPlugin:
             lines.extend(self._selection.detail_lines())
         return lines
 
-    def _requirement(self, item: pytest.Item) -> Requirement:
+    def _requirement(self, item: pytest.Item) -> Requirement | None:
+        """What the test needs; None when its marks are wrong: it stays, and says so when packed."""
         try:
             return requirement_of(marks_of(item), self._vocabulary)
         except MarkerError:
-            return Requirement()  # stays, and says what is wrong with its marks when it runs
+            return None
 
 
 def _machine(spec: str) -> MachineLimits:
