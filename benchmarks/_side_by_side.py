@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -89,6 +90,15 @@ def interleave(
     return measured
 
 
+def environment() -> dict[str, str]:
+    """What every side is run with: as here, but compiled modules are kept, as they usually are.
+
+    Without them an interpreter compiles all it imports: a side that starts many would lose for a
+    reason that is not the one measured.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run_pytest(directory: Path, expected: int, *arguments: str) -> Cost:
     """What one whole pytest run costs; it must end with so many tests passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
@@ -96,6 +106,7 @@ def run_pytest(directory: Path, expected: int, *arguments: str) -> Cost:
     done = subprocess.run(
         command,
         cwd=directory,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,7 +1,10 @@
 """The packing as an exact model for OR-Tools CP-SAT, which knows every duration beforehand."""
 
-from tonnage.schedule.model import Job, Machine, Schedule
+import itertools
+
 from workloads import Workload
+
+from tonnage.schedule.model import Job, Machine, Schedule
 
 
 def best_makespan_s(
@@ -33,7 +36,7 @@ def best_makespan_s(
     for jobs in alike.values():
         # Interchangeable jobs in one order only: no schedule is lost, many equal ones are.
         jobs.sort(key=lambda job: (known.spans[job.id][0], job.order))
-        for before, after in zip(jobs, jobs[1:], strict=False):
+        for before, after in itertools.pairwise(jobs):
             model.add(starts[before.id] <= starts[after.id])
     for job_id, start in starts.items():
         model.add_hint(start, int(known.spans[job_id][0]))

@@ -5,6 +5,9 @@
 Every side runs the same generated tests, two at a time. One fresh interpreter per test is measured
 on a sample and multiplied up: all of them would take an hour. The suite with a heavy import loads
 torch in every test file where torch is installed, else a generated module that costs a second.
+
+PYTHONDONTWRITEBYTECODE is taken out of the environment of every side, and one run of each way of
+starting pytest goes before the timed ones, so that no side compiles modules while it is measured.
 """
 
 import importlib.util
@@ -17,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from _side_by_side import Row, interleave, options, report, time_pytest
+from _side_by_side import Row, environment, interleave, options, report, time_pytest
 
 SLOTS = 2
 PACK = ("--pack", "--slots", str(SLOTS), "--gpus", "none")
@@ -47,7 +50,9 @@ def time_fresh(directory: Path, node_ids: Sequence[str], of: int) -> float:
 
     def run_one(node_id: str) -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", node_id]
-        subprocess.run(command, cwd=directory, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            command, cwd=directory, env=environment(), stdout=subprocess.DEVNULL, check=True
+        )
 
     started = time.monotonic()
     with ThreadPoolExecutor(SLOTS) as pool:
@@ -58,6 +63,8 @@ def time_fresh(directory: Path, node_ids: Sequence[str], of: int) -> float:
 def trivial(directory: Path, tests: int, sample: int, repetitions: int) -> list[Row]:
     """The rows about trivial tests, where the cost of isolation is all there is."""
     node_ids = write_suite(directory, tests, files=10)
+    for ways in (PACK, ("-n", str(SLOTS))):
+        time_pytest(directory, tests, *ways)  # compiles
     times = interleave(
         {
             "test": partial(time_pytest, directory, tests, *PACK, "--isolation", "test"),
@@ -84,6 +91,7 @@ def heavy(directory: Path, module: str, tests: int, sample: int, repetitions: in
     node_ids = write_suite(directory, tests, files=10, imported=module)
     if module == "heavy":
         (directory / "heavy.py").write_text(HEAVY)
+    time_fresh(directory, node_ids[:1], of=1)  # compiles
     times = interleave(
         {
             "test": partial(time_pytest, directory, tests, *PACK, "--isolation", "test"),

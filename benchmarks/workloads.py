@@ -42,9 +42,7 @@ def machine(gpus: int, capacity_gib: float, slots: int, margin: float) -> Machin
     """A machine with equal cards; jobs in company leave `margin` of a card free."""
     capacity_mib = mib_from_gib(capacity_gib)
     cap_mib = int(capacity_mib * (1 - margin))
-    return Machine(
-        tuple(Gpu(f"gpu{index}", capacity_mib, cap_mib) for index in range(gpus)), slots
-    )
+    return Machine(tuple(Gpu(f"gpu{index}", capacity_mib, cap_mib) for index in range(gpus)), slots)
 
 
 def read_csv(path: Path) -> Workload:

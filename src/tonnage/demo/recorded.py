@@ -47,7 +47,7 @@ def events_of_trace(trace: Mapping[str, Any]) -> list[Event]:
     )
     return [
         RunStarted(0.0, 0.0, gpus, totals["slots"], ""),
-        TestsCollected(0.0, planned, totals["lower_bound_s"]),
+        TestsCollected(0.0, planned),
         *sorted(happened, key=lambda event: event.at_s),
     ]
 

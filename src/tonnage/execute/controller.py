@@ -137,6 +137,7 @@ class Controller:
         self._tests: list[RunTest] = []
         self._state = state.RunState((), self._machine, timeout_grace_s=0.0)
         self._units: dict[int, _Unit] = {}
+        self._durations_s: dict[str, float] = {}  # by job
         self._signals: list[int] = []
         self._end_at_s: float | None = None
         self._stop: StopRun | None = None
@@ -189,12 +190,8 @@ class Controller:
         self._state = state.RunState(
             self._tests, self._machine, timeout_grace_s=self._settings.timeout_grace_s
         )
-        bound = lower_bound([test.job for test in self._tests], self._machine)
-        self._tell(
-            events.TestsCollected(
-                self._now_s(), tuple(map(_planned, self._tests)), bound.seconds or None
-            )
-        )
+        planned = tuple(map(_planned, self._tests))
+        self._tell(events.TestsCollected(self._now_s(), planned))
         for notice in (*self._collection.notices, *self._undeclared_notice()):
             self._tell(events.Noticed(self._now_s(), notice))
         with self._catching_signals():
@@ -206,6 +203,7 @@ class Controller:
                     self._step()
             finally:
                 self._memory.stop()
+        self._measure_bound()
         if self._stop is not None:
             raise self._stop
 
@@ -355,6 +353,7 @@ class Controller:
         """Pass on what a finished test reported."""
         outcome = outcome_of(unit.reports)
         run_test = self._tests[test]
+        self._durations_s[run_test.job.id] = now_s - unit.began_s
         if outcome is not None:
             self._tell(
                 events.AttemptFinished(
@@ -447,6 +446,13 @@ class Controller:
                 unit.start.lane,
             )
         )
+
+    def _measure_bound(self) -> None:
+        """Say what no schedule of the tests that ran could have beaten."""
+        ran = [test.job for test in self._tests if test.job.id in self._durations_s]
+        if ran:
+            bound = lower_bound(ran, self._machine, self._durations_s)
+            self._tell(events.BoundMeasured(self._now_s(), bound.seconds, bound.resource))
 
     def _undeclared_notice(self) -> list[str]:
         count = sum(test.is_undeclared and test.job.gpus > 0 for test in self._tests)

@@ -48,13 +48,12 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class TestsCollected:
-    """Collection is over; `lower_bound_s` is None when no duration is known."""
+    """Collection is over."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     at_s: float
     tests: tuple[PlannedTest, ...]
-    lower_bound_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,18 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundMeasured:
+    """By the durations just measured, no schedule could have ended before `seconds`.
+
+    `resource` says what sets that limit, in words.
+    """
+
+    at_s: float
+    seconds: float
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run is over, with the exit status pytest will return."""
 
@@ -132,5 +143,6 @@ Event = (
     | GpuSampled
     | EndPredicted
     | Noticed
+    | BoundMeasured
     | RunFinished
 )

@@ -1,12 +1,13 @@
 """The figures of a run, computed from its events: what the summary says and the trace carries."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tonnage.record.events import (
     AttemptFinished,
     AttemptStarted,
+    BoundMeasured,
     Event,
     GpuDescription,
     GpuSampled,
@@ -21,6 +22,7 @@ DRIFT_FRACTION = 0.10
 DRIFT_MIB = 256
 _SAFETY = 1.10
 _SLOWEST = 5
+_NOT_WORTH_A_LINE_S = 0.1
 _OURS = frozenset({Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.CRASHED, Outcome.LOST})
 
 
@@ -48,13 +50,12 @@ class Drift:
 class Summary:
     """The figures of a run. Times are seconds; `sum_s` adds each test's last attempt.
 
-    `makespan_s` runs from the first start to the last end. `lower_bound_s` comes from what was
-    known before the run, None when nothing was.
+    `makespan_s` runs from the first start to the last end.
     """
 
     tests: int
     makespan_s: float
-    lower_bound_s: float | None
+    lower_bound: BoundMeasured | None
     sum_s: float
     gpus: tuple[GpuUse, ...]
     drifts: tuple[Drift, ...]
@@ -80,17 +81,22 @@ def summarise(events: Sequence[Event]) -> Summary:
     return Summary(
         tests=len(last),
         makespan_s=max(0.0, end_s - begin_s),
-        lower_bound_s=collected.lower_bound_s if collected else None,
+        lower_bound=next((event for event in events if isinstance(event, BoundMeasured)), None),
         sum_s=sum(event.duration_s for event in last.values()),
         gpus=_gpu_uses(events, begin_s, end_s),
         drifts=_drifts(collected, finished),
-        slowest=tuple(sorted(last.values(), key=lambda event: -event.duration_s)[:_SLOWEST]),
+        slowest=_slowest(last.values()),
         retried=tuple(event for event in last.values() if event.attempt > 1),
         broken=tuple(event for event in last.values() if event.outcome in _OURS),
         notices=tuple(
             dict.fromkeys(event.message for event in events if isinstance(event, Noticed))
         ),
     )
+
+
+def _slowest(finished: Iterable[AttemptFinished]) -> tuple[AttemptFinished, ...]:
+    slow = [event for event in finished if event.duration_s >= _NOT_WORTH_A_LINE_S]
+    return tuple(sorted(slow, key=lambda event: -event.duration_s)[:_SLOWEST])
 
 
 def gib_to_declare(peak_mib: int) -> float:

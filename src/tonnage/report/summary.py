@@ -18,7 +18,7 @@ def summary_lines(summary: Summary) -> list[str]:
         return lines
     lines += _times(summary)
     lines += [_gpu_line(use) for use in summary.gpus]
-    lines += _section("Ended by Tonnage or lost to it", map(_attempt_line, summary.broken))
+    lines += _section("Timeouts, crashes and out-of-memory", map(_attempt_line, summary.broken))
     lines += _section("Tried more than once", map(_attempt_line, summary.retried))
     lines += _drift_lines(summary.drifts)
     lines += _section(
@@ -30,10 +30,11 @@ def summary_lines(summary: Summary) -> list[str]:
 
 def _times(summary: Summary) -> list[str]:
     line = f"makespan {format_duration(summary.makespan_s)}"
-    if summary.lower_bound_s is not None:
-        line += f" (lower bound by estimates {format_duration(summary.lower_bound_s)})"
+    if summary.lower_bound is not None:
+        bound = summary.lower_bound
+        line += f" (at best {format_duration(bound.seconds)}: {bound.resource})"
     line += f"; one after another {format_duration(summary.sum_s)}"
-    if summary.speed_up is not None:
+    if summary.speed_up is not None and summary.speed_up >= 1.05:
         line += f"; {summary.speed_up:.1f} times as fast"
     return [line]
 

@@ -211,7 +211,7 @@ def _totals(
     summary = summarise(events)
     return {
         "makespan_s": summary.makespan_s,
-        "lower_bound_s": summary.lower_bound_s,
+        "lower_bound_s": None if summary.lower_bound is None else summary.lower_bound.seconds,
         "sum_s": summary.sum_s,
         "tests": summary.tests,
         "slots": started.slots if started else 0,

@@ -66,16 +66,20 @@ class Free:
         self.memory_mib = machine.memory_mib
         self.exclusive: set[str] = set()
         for each in running:
-            self._add(each)
+            self.add(each)
 
-    def _add(self, running: Running) -> None:
+    def add(self, running: Running) -> tuple[int, ...]:
+        """Hold what a running job holds; MiB per GPU, its reservation where nothing is said."""
         job = running.job
         held = running.held_mib or (None,) * len(running.gpus)
-        for gpu, held_mib in zip(running.gpus, held, strict=True):
+        holds = tuple(
             self.cards[gpu].hold(job, held_mib)
+            for gpu, held_mib in zip(running.gpus, held, strict=True)
+        )
         self.slots -= job.cpus if running.slots_held is None else running.slots_held
         if running.slots_held != 0:
             self._take_rest(job)
+        return holds
 
     def _take_rest(self, job: Job) -> None:
         if self.memory_mib is not None:

@@ -40,15 +40,16 @@ def play(
     `groups` are pending jobs of equal shape, in order. A play that gets past `give_up_s` has lost
     and stops there.
     """
-    free = Free(machine, running)
+    free = Free(machine)
     ends: list[tuple[float, int, Job, tuple[str, ...], tuple[int, ...]]] = []
     number = 0
     for each in running:
+        held_mib = free.add(each)
         # What has ended holds memory for a moment more; it is not waited for here.
         if each.slots_held != 0:
             number += 1
             end_s = now_s + remaining_s(each, now_s)
-            heapq.heappush(ends, (end_s, number, each.job, each.gpus, each.held_mib))
+            heapq.heappush(ends, (end_s, number, each.job, each.gpus, held_mib))
     pending = sorted(
         (Group(jobs[0], jobs) for jobs in groups), key=lambda group: order.key(group.head)
     )

@@ -50,7 +50,6 @@ RUN = [
             planned("test_b.py::test_cpu", gpus=0),
             planned("test_b.py::test_late", gpus=0),
         ),
-        6.0,
     ),
     events.EndPredicted(1.0, 12.0),
     started(2.0, "test_a.py::test_big", reserved_mib=8192),
@@ -62,6 +61,7 @@ RUN = [
     finished(7.0, "test_a.py::test_small", 5.0, peak_mib=4000),
     finished(12.0, "test_a.py::test_big", 10.0, peak_mib=2048),
     events.RunFinished(12.5, 1),
+    events.BoundMeasured(12.0, 6.0, "GPU memory"),
 ]
 
 
@@ -171,13 +171,13 @@ def test_summary_says_what_to_declare():
     lines = summary_lines(summarise(RUN))
     assert any("@pytest.mark.max_vram_gib(2.2)" in line for line in lines)
     assert lines[0] == (
-        "makespan 10.0 s (lower bound by estimates 6.0 s); one after another 17.0 s; "
+        "makespan 10.0 s (at best 6.0 s: GPU memory); one after another 17.0 s; "
         "1.7 times as fast"
     )
 
 
 def test_an_attempt_cut_short_does_not_lower_its_declaration():
-    run = [*RUN[:-2], finished(12.0, "test_a.py::test_big", 10.0, Outcome.TIMEOUT, 2048)]
+    run = [*RUN[:-3], finished(12.0, "test_a.py::test_big", 10.0, Outcome.TIMEOUT, 2048)]
     summary = summarise(run)
     assert summary.drifts == ()
     assert [each.outcome for each in summary.broken] == [Outcome.TIMEOUT]
@@ -193,7 +193,7 @@ def test_the_advised_declaration_is_not_flagged_again(peak_mib):
     declared_mib = round(gib_to_declare(peak_mib) * 1024 + 0.499)
     run = [
         RUN[0],
-        events.TestsCollected(0.0, (planned("t", declared_mib),), None),
+        events.TestsCollected(0.0, (planned("t", declared_mib),)),
         started(1.0, "t"),
         finished(2.0, "t", 1.0, peak_mib=peak_mib),
     ]
