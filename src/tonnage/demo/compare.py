@@ -15,7 +15,9 @@ def comparison_lines(
     one_by_one_s = sum(test.runtime_s for test in tests) * time_scale
     rows = [("packed (measured now)", makespan_s)]
     if totals["lower_bound_s"] is not None:
-        rows.append(("lower bound: no schedule of these tests is shorter", float(totals["lower_bound_s"])))
+        rows.append(
+            ("lower bound: no schedule of these tests is shorter", float(totals["lower_bound_s"]))
+        )
     rows += [
         ("one at a time (measured now: sum of the tests)", float(totals["sum_s"])),
         ("one at a time (published times, scaled)", one_by_one_s),

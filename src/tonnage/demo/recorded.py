@@ -6,6 +6,7 @@ from typing import Any
 from tonnage.record.events import (
     AttemptFinished,
     AttemptStarted,
+    EndPredicted,
     Event,
     GpuDescription,
     GpuSampled,
@@ -14,7 +15,7 @@ from tonnage.record.events import (
     TestsCollected,
 )
 from tonnage.record.outcomes import Outcome
-from tonnage.report.trace import FIRST_GPU_PID
+from tonnage.report.trace import FIRST_GPU_PID, PREDICTED_END
 
 
 def events_of_trace(trace: Mapping[str, Any]) -> list[Event]:
@@ -32,6 +33,8 @@ def events_of_trace(trace: Mapping[str, Any]) -> list[Event]:
             on = bars.setdefault(key, (row, []))[1]
             if row["pid"] in uuids:
                 on.append(uuids[row["pid"]])
+        elif row["ph"] == "C" and row["name"] == PREDICTED_END:
+            happened.append(EndPredicted(row["ts"] / 1e6, row["args"]["s"]))
         elif row["ph"] == "C" and row["pid"] in uuids:
             uuid = uuids[row["pid"]]
             values = used if row["name"] == "VRAM used" else reserved
@@ -41,9 +44,10 @@ def events_of_trace(trace: Mapping[str, Any]) -> list[Event]:
             )
     for (node_id, attempt), (row, on) in bars.items():
         happened += _attempt(node_id, attempt, row, tuple(on))
+    timeouts = {node_id: row["args"].get("timeout_s") for (node_id, _), (row, _) in bars.items()}
     planned = tuple(
-        PlannedTest(node_id, 0, 0, None, 1, None, None)
-        for node_id in dict.fromkeys(node_id for node_id, _ in bars)
+        PlannedTest(node_id, 0, 0, None, 1, timeout_s, None)
+        for node_id, timeout_s in timeouts.items()
     )
     return [
         RunStarted(0.0, 0.0, gpus, totals["slots"], ""),

@@ -48,6 +48,11 @@ class Devices:
         """
         return mask_environment(uuids, self._visible, self._environ)
 
+    @property
+    def own_directory(self) -> Path | None:
+        """The directory made for the simulated cards of this run; None when none was."""
+        return None if self._scratch is None else self._scratch.path
+
     def close(self) -> None:
         """Let go of the driver, and remove the simulated cards if they were made here."""
         if self.backend is not None:

@@ -9,8 +9,6 @@ import selectors
 import signal
 import socket
 import subprocess
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,7 +58,7 @@ class Agent:
         self._zygote: subprocess.Popen[bytes] | None = None
         self._channel: FrameSocket | None = None
         self._units: dict[int, FrameSocket] = {}
-        self._arrived: deque[Arrival] = deque()
+        self._arrived: list[Arrival] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._serving = False
@@ -133,7 +131,7 @@ class Agent:
         """End a unit and everything under it."""
         self._tell_zygote(messages.EndProcess(unit, grace_s))
 
-    def wait(self, timeout_s: float | None) -> Iterator[Arrival]:
+    def wait(self, timeout_s: float | None) -> list[Arrival]:
         """What arrived; returns without anything after `timeout_s` or when woken."""
         for key, _ in self._selector.select(timeout_s):
             if key.data is None:
@@ -142,8 +140,8 @@ class Agent:
                 self._read_zygote()
             elif key.data in self._units:
                 self._read_unit(key.data)
-        while self._arrived:
-            yield self._arrived.popleft()
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def close(self, exit_status: int) -> None:
         """Let the zygote finish its session, end it if it cannot, and let go of everything."""

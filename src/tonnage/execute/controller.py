@@ -215,9 +215,10 @@ class Controller:
     # -------------------------------------------------------------- the loop
 
     def _step(self) -> None:
-        for arrival in self._agent.wait(self._wait_s()):
+        arrivals = self._agent.wait(self._wait_s())
+        self._heed_signals()  # first: what arrived must not start more after a Ctrl-C
+        for arrival in arrivals:
             self._arrived(arrival)
-        self._heed_signals()
         self._read_memory()
         now_s = self._now_s()
         if self._end_at_s is not None and now_s >= self._end_at_s:

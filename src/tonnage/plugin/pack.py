@@ -1,12 +1,9 @@
 """`--pack` inside pytest: the user's own session becomes the controller of a packed run."""
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from tonnage.clock import SystemClock
 from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
 from tonnage.devices.open import open_devices
+from tonnage.devices.scratch import ScratchDirectory
 from tonnage.devices.spec import parse_gpu_spec
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
@@ -41,7 +39,8 @@ class PackPlugin:
         cpus = available_cpus()
         self._slots = cpus if options.slots == "auto" else options.slots
         self._settings = settings
-        self._run_directory = Path(tempfile.mkdtemp(prefix="tonnage-run-"))
+        self._scratch = ScratchDirectory("tonnage-run-")
+        self._run_directory = self._scratch.path
         self._events: list[events.Event] = []
         self._controller: Controller | None = None
         self._replay: Replay | None = None
@@ -138,12 +137,13 @@ class PackPlugin:
 
     def pytest_unconfigure(self) -> None:
         self._close(int(pytest.ExitCode.INTERNAL_ERROR))
-        shutil.rmtree(self._run_directory, ignore_errors=True)
+        self._scratch.remove()
 
     def _run_settings(self) -> RunSettings:
         config, options, settings = self._config, self._options, self._settings
         params = config.invocation_params
         base_temp = pytest_internals.base_temp(config) or self._run_directory
+        cards = self._devices.own_directory
         return RunSettings(
             opening=messages.OpenSession(
                 args=[str(arg) for arg in params.args],
@@ -153,7 +153,7 @@ class PackPlugin:
                 run_directory=str(self._run_directory),
                 base_temp=str(base_temp),
                 slots=self._slots,
-                cleanup=[str(self._run_directory)],
+                cleanup=[str(path) for path in (self._run_directory, cards) if path],
             ),
             run_id=self._run_directory.name,
             slots=self._slots,

@@ -1,7 +1,7 @@
 """The figures of a run, computed from its events: what the summary says and the trace carries."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonnage.record.events import (
@@ -37,9 +37,14 @@ class GpuUse:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A declaration that the measured peak does not bear out, and the GiB to declare instead."""
+    """A declaration that the measured peak does not bear out, and the GiB to declare instead.
 
-    node_id: str
+    `test` is the function, as its marker covers all of its `cases`; a single case keeps its id.
+    `peak_mib` is the highest of theirs.
+    """
+
+    test: str
+    cases: int
     declared_mib: int
     peak_mib: int
     method: str
@@ -141,33 +146,51 @@ def _mean(
 def _drifts(
     collected: TestsCollected | None, finished: Sequence[AttemptFinished]
 ) -> tuple[Drift, ...]:
-    declared = {test.node_id: test.declared_mib for test in collected.tests} if collected else {}
     peaks: dict[str, AttemptFinished] = {}
     for event in finished:
         known = peaks.get(event.node_id)
-        if event.peak_mib is not None and (
-            known is None or known.peak_mib is None or known.peak_mib < event.peak_mib
-        ):
+        # No memory seen on a test that ends between two readings is no measurement.
+        if event.peak_mib and (known is None or event.peak_mib > (known.peak_mib or 0)):
             peaks[event.node_id] = event
+    declared: dict[tuple[str, int], list[str]] = {}
+    for test in collected.tests if collected else ():
+        if test.declared_mib is not None:
+            key = (_function(test.node_id), test.declared_mib)
+            declared.setdefault(key, []).append(test.node_id)
     drifts = [
         drift
-        for node_id, event in peaks.items()
-        if (drift := _drift(declared.get(node_id), event)) is not None
+        for (function, declared_mib), cases in declared.items()
+        if (drift := _drift(function, declared_mib, cases, peaks)) is not None
     ]
     return tuple(sorted(drifts, key=lambda drift: drift.declared_mib - drift.peak_mib))
 
 
-def _drift(declared_mib: int | None, event: AttemptFinished) -> Drift | None:
-    if declared_mib is None or event.peak_mib is None:
+def _drift(
+    function: str, declared_mib: int, cases: Sequence[str], peaks: Mapping[str, AttemptFinished]
+) -> Drift | None:
+    measured = [peaks[case] for case in cases if case in peaks]
+    highest = max(measured, key=lambda event: event.peak_mib or 0, default=None)
+    if highest is None or highest.peak_mib is None:
         return None
-    difference = event.peak_mib - declared_mib
+    difference = highest.peak_mib - declared_mib
     if abs(difference) <= DRIFT_MIB or abs(difference) <= DRIFT_FRACTION * declared_mib:
         return None
     # An attempt that was cut short shows the least it needs, never the most.
-    if difference < 0 and event.outcome is not Outcome.PASSED:
+    is_all_seen = len(measured) == len(cases) and all(
+        event.outcome is Outcome.PASSED for event in measured
+    )
+    if difference < 0 and not is_all_seen:
         return None
-    gib = gib_to_declare(event.peak_mib)
+    gib = gib_to_declare(highest.peak_mib)
     # A declaration that already is what we would advise has nothing to correct.
     if mib_from_gib(gib) == declared_mib:
         return None
-    return Drift(event.node_id, declared_mib, event.peak_mib, event.method or "unknown", gib)
+    name = function if len(cases) > 1 else cases[0]
+    method = highest.method or "unknown"
+    return Drift(name, len(cases), declared_mib, highest.peak_mib, method, gib)
+
+
+def _function(node_id: str) -> str:
+    """A node id without its parameters, which may have brackets and colons of their own."""
+    path, separator, rest = node_id.partition("::")
+    return path + separator + rest.partition("[")[0]

@@ -37,9 +37,13 @@ ASCII = Glyphs("x", "#", "=", ".", "~")
 
 
 def render(
-    progress: Progress, now_s: float, width: int, height: int, glyphs: Glyphs = UNICODE
+    progress: Progress, now_s: float, width: int, height: int, encoding: str = "utf-8"
 ) -> RenderableType:
-    """The view at `now_s` seconds into the run, within `width` columns and `height` lines."""
+    """The view at `now_s` seconds into the run, within `width` columns and `height` lines.
+
+    Everything in it can be written in `encoding`.
+    """
+    glyphs = UNICODE if encoding.startswith("utf") else ASCII
     width = max(width, _NARROWEST)
     status = _status_lines(progress, now_s)
     room = max(0, height - len(status))
@@ -51,7 +55,7 @@ def render(
         room - len(gpus),
         "running",
     )
-    lines = [*gpus, *tests, *status][: max(0, height)]
+    lines = [encodable(line, encoding) for line in [*gpus, *tests, *status][: max(0, height)]]
     for line in lines:
         line.truncate(width)
         line.no_wrap = True
@@ -142,6 +146,12 @@ def shorten(node_id: str, width: int, ellipsis: str = "…") -> str:
     return node_id[:head] + ellipsis + node_id[len(node_id) - tail :]
 
 
+def encodable(text: Text, encoding: str) -> Text:
+    """The text, without its colours and with escapes where `encoding` lacks a character."""
+    escaped = text.plain.encode(encoding, "backslashreplace").decode(encoding)
+    return text if escaped == text.plain else Text(escaped)
+
+
 class LiveView:
     """Draws on a terminal that can redraw; does nothing on one that cannot."""
 
@@ -151,7 +161,6 @@ class LiveView:
         self._progress = Progress()
         self._zero_s: float | None = None
         self._drawn_s: float | None = None
-        self._glyphs = UNICODE if console.encoding.startswith("utf") else ASCII
         self._live: Live | None = None
 
     @property
@@ -194,13 +203,15 @@ class LiveView:
         # The last line stays free: a terminal scrolls when it is written to.
         width, height = self._console.size
         since_s = now_s - (self._zero_s if self._zero_s is not None else now_s)
+        encoding = self._console.encoding
         self._live.update(
-            render(self._progress, since_s, width, height - 1, self._glyphs), refresh=True
+            render(self._progress, since_s, width, height - 1, encoding), refresh=True
         )
 
     def print_above(self, text: str | Text) -> None:
         """Print lines that stay, above the view."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        line = encodable(Text(text) if isinstance(text, str) else text, self._console.encoding)
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the view away and give the terminal back, whatever happens. Twice is harmless."""

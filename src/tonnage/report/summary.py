@@ -59,7 +59,7 @@ def _attempt_line(event: AttemptFinished) -> str:
 
 def _drift_lines(drifts: Sequence[Drift]) -> list[str]:
     rows = [
-        f"{drift.node_id}: declared {format_gib(drift.declared_mib)}, peak "
+        f"{_drifting(drift)}: declared {format_gib(drift.declared_mib)}, peak "
         f"{format_gib(drift.peak_mib)} ({drift.method}) -> "
         f"@pytest.mark.max_vram_gib({drift.declare_gib:g})"
         for drift in drifts[:_MOST_DRIFTS]
@@ -67,6 +67,10 @@ def _drift_lines(drifts: Sequence[Drift]) -> list[str]:
     if len(drifts) > _MOST_DRIFTS:
         rows.append(f"... and {len(drifts) - _MOST_DRIFTS} more")
     return _section("Declared VRAM that does not match what was measured", rows)
+
+
+def _drifting(drift: Drift) -> str:
+    return drift.test if drift.cases == 1 else f"{drift.test} ({plural(drift.cases, 'case')})"
 
 
 def _section(title: str, rows: Iterable[str]) -> list[str]:

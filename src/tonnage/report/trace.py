@@ -16,15 +16,18 @@ from tonnage.errors import TonnageError
 from tonnage.record.events import (
     AttemptFinished,
     AttemptStarted,
+    EndPredicted,
     Event,
     GpuDescription,
     GpuSampled,
     RunStarted,
+    TestsCollected,
 )
 from tonnage.report.figures import summarise
 
 _CPU_PID = 1
 FIRST_GPU_PID = 2
+PREDICTED_END = "predicted end"
 
 
 class _Lanes:
@@ -53,7 +56,13 @@ class _Tracks:
         self.lanes = {pid: _Lanes() for pid in (_CPU_PID, *self.pids.values())}
         self.rows: list[dict[str, Any]] = []
         self._running: dict[str, AttemptStarted] = {}
-        self._counters: dict[str, dict[str, int]] = {}
+        self._counters: dict[tuple[int, str], float] = {}
+        self._timeouts_s: dict[str, float] = {}
+
+    def plan(self, event: TestsCollected) -> None:
+        self._timeouts_s = {
+            test.node_id: test.timeout_s for test in event.tests if test.timeout_s is not None
+        }
 
     def start(self, event: AttemptStarted) -> None:
         self._running[event.node_id] = event
@@ -88,24 +97,28 @@ class _Tracks:
         pid = self.pids.get(event.gpu)
         if pid is None:
             return
-        values = {"VRAM reserved": event.reserved_mib}
+        self._count(event.at_s, pid, "VRAM reserved", "MiB", event.reserved_mib)
         if event.used_mib is not None:
-            values["VRAM used"] = event.used_mib
-        last = self._counters.setdefault(event.gpu, {})
-        for name, mib in values.items():
-            # A counter keeps its value until the next point: repeating it only adds bytes.
-            if last.get(name) != mib:
-                last[name] = mib
-                self.rows.append(
-                    {
-                        "name": name,
-                        "ph": "C",
-                        "ts": _us(event.at_s),
-                        "pid": pid,
-                        "tid": 0,
-                        "args": {"MiB": mib},
-                    }
-                )
+            self._count(event.at_s, pid, "VRAM used", "MiB", event.used_mib)
+
+    def predict(self, event: EndPredicted) -> None:
+        self._count(event.at_s, _CPU_PID, PREDICTED_END, "s", round(event.end_s, 1))
+
+    def _count(self, at_s: float, pid: int, name: str, unit: str, value: float) -> None:
+        # A counter keeps its value until the next point: repeating it only adds bytes.
+        if self._counters.get((pid, name)) == value:
+            return
+        self._counters[pid, name] = value
+        self.rows.append(
+            {
+                "name": name,
+                "ph": "C",
+                "ts": _us(at_s),
+                "pid": pid,
+                "tid": 0,
+                "args": {unit: value},
+            }
+        )
 
     def close(self, at_s: float) -> None:
         for started in list(self._running.values()):
@@ -119,6 +132,9 @@ class _Tracks:
             (pid, self.lanes[pid].give_back(started.node_id)) for pid in self._pids(started.gpus)
         ]
         begin_us = _us(started.at_s)
+        timeout_s = self._timeouts_s.get(started.node_id)
+        if timeout_s is not None:
+            details = {"timeout_s": timeout_s, **details}
         for pid, lane in lanes:
             self.rows.append(
                 {
@@ -150,6 +166,10 @@ def chrome_trace(events: Sequence[Event]) -> dict[str, Any]:
     tracks = _Tracks(gpus)
     for event in events:
         match event:
+            case TestsCollected():
+                tracks.plan(event)
+            case EndPredicted():
+                tracks.predict(event)
             case AttemptStarted():
                 tracks.start(event)
             case AttemptFinished():

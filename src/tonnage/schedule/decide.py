@@ -1,22 +1,24 @@
 """The decision: what to start now. Pure, and the same for the same input.
 
 Several list orders (schedule.orders) are played to the end from the present state, by the
-estimates, and the first starts of the one that ends first are taken. Every decision looks anew, so
-a wrong estimate costs what it misleads, not the rest of the run.
+estimates, and what the one that ends first starts now is started. Every decision looks anew, so a
+wrong estimate costs what it misleads, not the rest of the run.
 """
 
 from collections.abc import Sequence
 
-from tonnage.schedule.backlog import Backlog
+from tonnage.schedule.backlog import Backlog, shape_of
 from tonnage.schedule.fit import Free
-from tonnage.schedule.model import Decision, Job, Machine, Placement, Running
+from tonnage.schedule.model import Decision, Machine, Placement, Running
 from tonnage.schedule.orders import LONGEST, ORDERS, Order
-from tonnage.schedule.passing import Group, start_all
+from tonnage.schedule.passing import Start, keep_all, start_all
 from tonnage.schedule.play import play
 
-# Playing costs time in proportion to jobs, orders and cards. Beyond this product of pending jobs
-# and cards one order decides alone; with so much to choose from, a poor choice is made up later.
-_PLAYED_WORK = 3000
+# A play takes time in proportion to the jobs in it: so many in all plays of one decision. With
+# more to choose from than that, a poor choice is made up later.
+_PLAYED_JOBS = 400
+# Once so many jobs per slot have overtaken the first in line, its place is kept.
+_OVERTAKING_PER_SLOT = 8
 
 
 def decide(
@@ -25,39 +27,59 @@ def decide(
     """What to start now, in a deterministic order.
 
     The caller takes the placed jobs out of `backlog` and adds them to `running`. A job that needs
-    more than the machine has is never placed (schedule.bounds.unplaceable tells).
+    more than the machine has is never placed (schedule.bounds.unplaceable tells). Any other is
+    placed in the end: the first in line is overtaken by at most `_OVERTAKING_PER_SLOT` times the
+    slots of jobs that want the same, then everything it needs is kept for it.
     """
     free = Free(machine, running)
     if free.slots <= 0 or not backlog:
         return Decision((), "nothing to start")
-    shapes = list(backlog.heads())
-    if len(shapes) == 1 and not shapes[0][0].gpus:
-        return _start_alike(backlog, shapes[0][0], free)
+    if backlog.overtaken() >= _OVERTAKING_PER_SLOT * machine.slots:
+        return _first_before_all(backlog, free)
     starts = _pass(backlog, free, LONGEST)
-    if not starts or not any(job.gpus for job, _ in shapes):
-        return Decision(starts, LONGEST.name)
-    if len(backlog) * max(1, len(machine.gpus)) > _PLAYED_WORK:
-        return Decision(starts, LONGEST.name)
-    groups = backlog.groups()
-    best = play(groups, running, machine, now_s, LONGEST)
-    name = LONGEST.name
-    for order in ORDERS[1:]:
-        other = play(groups, running, machine, now_s, order, best.end_s)
-        if other.end_s < best.end_s:
-            best, name = other, order.name
-    return Decision(best.first, name)
+    best = LONGEST
+    if any(start.gpus for start in starts):
+        best = _best_order(backlog, running, machine, now_s)
+        if best is not LONGEST:
+            starts = _pass(backlog, Free(machine, running), best)
+    return _decision(backlog, starts, best.name)
 
 
-def _pass(backlog: Backlog, free: Free, order: Order) -> tuple[Placement, ...]:
-    groups = (Group(jobs[0], jobs) for jobs in backlog.in_order(order.key, free.slots))
-    return tuple(Placement(job, gpus) for job, gpus, _ in start_all(groups, free, order))
+def _pass(backlog: Backlog, free: Free, order: Order) -> list[Start]:
+    groups = (group for _, _, group in backlog.sorted_by(order.key))
+    return start_all(groups, backlog.smallest_mib(), free, reserves=order.reserves)
 
 
-def _start_alike(backlog: Backlog, head: Job, free: Free) -> Decision:
-    """Only interchangeable jobs without a GPU are pending: there is nothing to weigh."""
-    count = 0
-    while free.allows(head):
-        free.place(head, ())
-        count += 1
-    jobs = backlog.first_of(head, count)
-    return Decision(tuple(Placement(job, ()) for job in jobs), "all alike")
+def _best_order(
+    backlog: Backlog, running: Sequence[Running], machine: Machine, now_s: float
+) -> Order:
+    """The order whose last job that needs a GPU ends first; of equals, the earlier in ORDERS."""
+    count = _PLAYED_JOBS // max(1, backlog.gpu_jobs)
+    if count < 2:
+        return LONGEST
+    best, best_s = LONGEST, float("inf")
+    for order in ORDERS[:count]:
+        end_s = play(backlog, running, machine, now_s, order, best_s)
+        if end_s < best_s:
+            best, best_s = order, end_s
+    return best
+
+
+def _first_before_all(backlog: Backlog, free: Free) -> Decision:
+    """Start the first in line or keep its place; then the others in what remains."""
+    if free.choose(backlog.first()) is None:
+        keep_all(backlog.first(), free)
+    # It leads this order: if it fits, the pass starts it.
+    return _decision(backlog, _pass(backlog, free, LONGEST), "first in line before all")
+
+
+def _decision(backlog: Backlog, starts: Sequence[Start], order: str) -> Decision:
+    """Name the jobs: of each group the first by order, as many as start."""
+    waiting = {}
+    placements = []
+    for start in starts:
+        shape = shape_of(start.group.head)
+        if shape not in waiting:
+            waiting[shape] = backlog.alike(shape)
+        placements.append(Placement(next(waiting[shape]), start.gpus))
+    return Decision(tuple(placements), order)

@@ -1,19 +1,33 @@
 """The one rule of what fits: used by decisions, simulation, bounds and invariants alike. Pure.
 
-On a card, with `load` the sum of what its jobs hold and what others hold on it (`foreign_mib`):
+On a card, with the load what our jobs hold plus what other processes hold (`foreign_mib`):
 
 - a job in company may bring the load to `shared_cap_mib`;
 - a job alone may bring it to `capacity_mib`;
-- a job without a declaration (`vram_mib` None) or with `alone` needs a card that no other job is
-  on, and lets nobody join; without a declaration it takes all that is free there.
+- a job with `alone`, or without a declaration (`vram_mib` None), needs a card that no other job is
+  on, and lets nobody join; without a declaration it takes whatever others leave, which must be
+  something.
 
-A card whose first job exceeds the shared cap therefore takes no company.
+A card whose first job exceeds the shared cap therefore takes no company, and foreign memory is
+taken off both caps. A job that has ended counts as company until its memory is back.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tonnage.schedule.model import Gpu, Job, Machine, Running
+
+
+def reserved_mib(job: Job, gpu: Gpu) -> int:
+    """What the job reserves on this GPU when it starts there."""
+    if job.vram_mib is None:
+        return max(0, gpu.capacity_mib - gpu.foreign_mib)
+    return job.vram_mib
+
+
+def wants_no_company(job: Job) -> bool:
+    """Whether the job shares its cards with nobody."""
+    return job.alone or job.vram_mib is None
 
 
 @dataclass(slots=True)
@@ -26,35 +40,34 @@ class Card:
     is_closed: bool = False  # somebody on it wants no company
     kept_mib: int = 0  # kept for a job that waits, during one pass over the pending jobs
 
-    def room_mib(self) -> int:
-        """What the next job may take here; at most zero when there is no room for any."""
-        if self.is_closed:
-            return 0
-        cap_mib = self.gpu.shared_cap_mib if self.jobs else self.gpu.capacity_mib
-        return cap_mib - self.load_mib - self.kept_mib
+    def room_mib(self, job: Job) -> int:
+        """The most that a job which differs from this one only in memory may take here.
 
-    def takes(self, job: Job) -> bool:
-        """Whether the job fits on this card now."""
-        if self.is_closed:
-            return False
-        if (self.jobs or self.kept_mib) and (job.alone or job.vram_mib is None):
-            return False
+        Negative: none such may start, however little it takes. An undeclared job takes what is
+        there; for it, 0 means that it may start.
+        """
+        if self.is_closed or (job.allowed_gpus is not None and self.gpu.id not in job.allowed_gpus):
+            return -1
+        if self.jobs or self.kept_mib:
+            if job.alone or job.vram_mib is None:
+                return -1
+            return self.gpu.shared_cap_mib - self.load_mib - self.kept_mib
+        room_mib = self.gpu.capacity_mib - self.load_mib
+        if job.vram_mib is None:
+            return 0 if room_mib > 0 else -1
+        return room_mib
+
+    def could_take(self, job: Job) -> bool:
+        """Whether the job would fit if none of ours were here."""
         if job.allowed_gpus is not None and self.gpu.id not in job.allowed_gpus:
             return False
-        return job.vram_mib is None or job.vram_mib <= self.room_mib()
+        return max(1, job.vram_mib or 0) <= self.gpu.capacity_mib - self.gpu.foreign_mib
 
-    def hold(self, job: Job, held_mib: int | None = None) -> int:
-        """Put the job on the card; the MiB it holds there from now on."""
-        if held_mib is None:
-            held_mib = self.need_mib(job)
-        self.jobs += 1
-        self.load_mib += held_mib
-        self.is_closed = self.is_closed or job.alone or job.vram_mib is None
-        return held_mib
-
-    def need_mib(self, job: Job) -> int:
-        """What the job would hold here."""
-        return self.gpu.capacity_mib - self.load_mib if job.vram_mib is None else job.vram_mib
+    def keep_for(self, job: Job) -> None:
+        """Keep what a waiting job needs here from the jobs behind it."""
+        self.kept_mib = (
+            self.gpu.capacity_mib if wants_no_company(job) else max(1, job.vram_mib or 0)
+        )
 
 
 class Free:
@@ -62,37 +75,44 @@ class Free:
 
     def __init__(self, machine: Machine, running: Iterable[Running] = ()) -> None:
         self.cards = {gpu.id: Card(gpu, gpu.foreign_mib) for gpu in machine.gpus}
+        self._names = tuple(self.cards)
         self.slots = machine.slots
         self.memory_mib = machine.memory_mib
-        self.exclusive: set[str] = set()
+        self.exclusive: frozenset[str] = frozenset()
         for each in running:
-            self.add(each)
+            self._occupy(each.job, each.gpus, self.held_mib(each))
+            self._take_rest(each.job, each.slots_held)
 
-    def add(self, running: Running) -> tuple[int, ...]:
-        """Hold what a running job holds; MiB per GPU, its reservation where nothing is said."""
-        job = running.job
-        held = running.held_mib or (None,) * len(running.gpus)
-        holds = tuple(
-            self.cards[gpu].hold(job, held_mib)
-            for gpu, held_mib in zip(running.gpus, held, strict=True)
+    def held_mib(self, running: Running) -> tuple[int, ...]:
+        """What a running job holds on each of its GPUs: as told, else what it reserved."""
+        return running.held_mib or tuple(
+            reserved_mib(running.job, self.cards[gpu].gpu) for gpu in running.gpus
         )
-        self.slots -= job.cpus if running.slots_held is None else running.slots_held
-        if running.slots_held != 0:
-            self._take_rest(job)
-        return holds
-
-    def _take_rest(self, job: Job) -> None:
-        if self.memory_mib is not None:
-            self.memory_mib -= job.memory_mib
-        self.exclusive |= job.exclusive
 
     def allows(self, job: Job) -> bool:
         """Whether everything but the GPUs is there for this job."""
         return (
             job.cpus <= self.slots
             and (self.memory_mib is None or job.memory_mib <= self.memory_mib)
-            and not (job.exclusive and job.exclusive & self.exclusive)
+            and self.exclusive.isdisjoint(job.exclusive)
         )
+
+    def largest_mib(self, job: Job) -> int:
+        """The most memory per GPU with which a job otherwise like this one could start now.
+
+        Negative: none such can. Jobs without a declaration and without a GPU count as 0.
+        """
+        if not self.allows(job):
+            return -1
+        if not job.gpus:
+            return 0
+        rooms = [card.room_mib(job) for card in self.cards.values()]
+        if job.gpus > len(rooms):
+            return -1
+        if job.gpus == 1:
+            return max(rooms)
+        rooms.sort()
+        return rooms[-job.gpus]
 
     def choose(self, job: Job) -> tuple[str, ...] | None:
         """Cards for the job, in machine order: those it fills best. None: not now."""
@@ -100,31 +120,63 @@ class Free:
             return None
         if not job.gpus:
             return ()
-        fitting = [card for card in self.cards.values() if card.takes(job)]
+        need_mib = job.vram_mib or 0
+        # Cards in use before idle ones, the fullest first: idle cards are for gangs and for jobs
+        # that want no company. The index breaks ties.
+        fitting = [
+            (not card.jobs, room_mib, index)
+            for index, card in enumerate(self.cards.values())
+            if (room_mib := card.room_mib(job)) >= need_mib
+        ]
         if len(fitting) < job.gpus:
             return None
-        if len(fitting) > job.gpus:
-            # Cards in use before idle ones, the fullest first: idle cards are for gangs and for
-            # jobs that want no company. Sorting is stable, so ties go by machine order.
-            fitting = sorted(fitting, key=lambda card: (not card.jobs, card.room_mib()))
-            fitting = fitting[: job.gpus]
-        chosen = {card.gpu.id for card in fitting}
-        return tuple(gpu for gpu in self.cards if gpu in chosen)
+        if job.gpus == 1:
+            return (self._names[min(fitting)[2]],)
+        return tuple(
+            self._names[index] for index in sorted(each[2] for each in sorted(fitting)[: job.gpus])
+        )
 
     def place(self, job: Job, gpus: Sequence[str]) -> tuple[int, ...]:
         """Hold everything the job needs; MiB held per GPU, in the order of `gpus`."""
-        self.slots -= job.cpus
-        self._take_rest(job)
-        return tuple(self.cards[gpu].hold(job) for gpu in gpus)
+        held_mib = tuple(reserved_mib(job, self.cards[gpu].gpu) for gpu in gpus)
+        self._occupy(job, gpus, held_mib)
+        self._take_rest(job, None)
+        return held_mib
 
-    def release(self, job: Job, gpus: Sequence[str], held_mib: Sequence[int]) -> None:
-        """Take back what `place` gave. Cards with `alone` jobs have no other, so they reopen."""
-        self.slots += job.cpus
-        if self.memory_mib is not None:
-            self.memory_mib += job.memory_mib
-        self.exclusive -= job.exclusive
+    def keep_rest(self, job: Job) -> None:
+        """Keep slots, host memory and exclusive resources for a waiting job; never given back."""
+        self._take_rest(job, None)
+
+    def release(
+        self,
+        job: Job,
+        gpus: Sequence[str],
+        held_mib: Sequence[int],
+        slots_held: int | None = None,
+    ) -> None:
+        """Give back what a job held; one that had ended (`slots_held` 0) held only memory."""
         for gpu, mib in zip(gpus, held_mib, strict=True):
             card = self.cards[gpu]
             card.jobs -= 1
             card.load_mib -= mib
-            card.is_closed = False
+            card.is_closed = False  # a job that closes a card is the only one on it
+        self.slots += job.cpus if slots_held is None else slots_held
+        if slots_held != 0:
+            if self.memory_mib is not None:
+                self.memory_mib += job.memory_mib
+            self.exclusive -= job.exclusive
+
+    def _occupy(self, job: Job, gpus: Sequence[str], held_mib: Sequence[int]) -> None:
+        for gpu, mib in zip(gpus, held_mib, strict=True):
+            card = self.cards[gpu]
+            card.jobs += 1
+            card.load_mib += mib
+            card.is_closed = card.is_closed or wants_no_company(job)
+
+    def _take_rest(self, job: Job, slots_held: int | None) -> None:
+        self.slots -= job.cpus if slots_held is None else slots_held
+        if slots_held != 0:
+            if self.memory_mib is not None:
+                self.memory_mib -= job.memory_mib
+            if job.exclusive:
+                self.exclusive |= job.exclusive

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tonnage.schedule.fit import reserved_mib, wants_no_company
 from tonnage.schedule.model import Machine, Running
 
 
@@ -10,14 +11,18 @@ class InvariantError(AssertionError):
 
 
 def check_budgets(running: Sequence[Running], machine: Machine) -> None:
-    """Raise InvariantError when what runs takes more of anything than the machine has."""
+    """Raise InvariantError when more of anything is promised than the machine has.
+
+    Only reservations count: a test that uses more than it declared is its own fault, not the
+    scheduler's. Foreign memory in `machine` must be what it was when the jobs started.
+    """
     slots = sum(each.job.cpus if each.slots_held is None else each.slots_held for each in running)
     _require(slots <= machine.slots, f"{slots} slots of {machine.slots} are taken")
-    alive = [each for each in running if each.slots_held != 0]
+    alive = [each.job for each in running if each.slots_held != 0]
     if machine.memory_mib is not None:
-        memory_mib = sum(each.job.memory_mib for each in alive)
+        memory_mib = sum(job.memory_mib for job in alive)
         _require(memory_mib <= machine.memory_mib, f"{memory_mib} MiB of host memory are taken")
-    names = [name for each in alive for name in each.job.exclusive]
+    names = [name for job in alive for name in job.exclusive]
     _require(len(names) == len(set(names)), f"an exclusive resource is held twice: {names}")
     for each in running:
         _require(len(set(each.gpus)) == len(each.gpus), f"{each.job.id} has a GPU twice")
@@ -25,17 +30,14 @@ def check_budgets(running: Sequence[Running], machine: Machine) -> None:
         allowed = each.job.allowed_gpus
         _require(allowed is None or allowed.issuperset(each.gpus), f"{each.job.id}: wrong card")
     for gpu in machine.gpus:
-        here = [
-            (each.job, mib)
-            for each in running
-            for name, mib in zip(each.gpus, each.held_mib, strict=True)
-            if name == gpu.id
-        ]
-        load_mib = gpu.foreign_mib + sum(mib for _, mib in here)
+        here = [each.job for each in running if gpu.id in each.gpus]
+        load_mib = gpu.foreign_mib + sum(reserved_mib(job, gpu) for job in here)
         cap_mib = gpu.shared_cap_mib if len(here) > 1 else gpu.capacity_mib
         _require(not here or load_mib <= cap_mib, f"{load_mib} of {cap_mib} MiB on {gpu.id}")
-        alone = any(job.alone or job.vram_mib is None for job, _ in here)
-        _require(not alone or len(here) == 1, f"a job that wants no company has some on {gpu.id}")
+        _require(
+            len(here) < 2 or not any(wants_no_company(job) for job in here),
+            f"a job that wants no company has some on {gpu.id}",
+        )
 
 
 def _require(is_true: bool, message: str) -> None:

@@ -1,84 +1,94 @@
 """One pass over the pending jobs: start everything that fits now, in a given order. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from tonnage.schedule.fit import Free
 from tonnage.schedule.model import Job
-from tonnage.schedule.orders import Order
+
+
+_NOT_KNOWN = float("inf")
+
+
+class Alike(Protocol):
+    """Pending jobs that differ in name only (see backlog.Group)."""
+
+    head: Job
+    kind: int
+    vram_mib: int
+    left: int
 
 
 @dataclass(slots=True)
-class Group:
-    """Pending jobs of one shape, in order, and how many of them have been started."""
+class Start:
+    """One job of a group starts on these GPUs and holds so many MiB on each."""
 
-    head: Job
-    jobs: list[Job]
-    started: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all have been started."""
-        return self.started >= len(self.jobs)
+    group: Alike
+    gpus: tuple[str, ...]
+    held_mib: tuple[int, ...]
 
 
 def start_all(
-    groups: Iterable[Group], free: Free, order: Order
-) -> Iterator[tuple[Job, tuple[str, ...], tuple[int, ...]]]:
-    """Place what fits, one by one: the job, its GPUs, the MiB it holds on each.
+    groups: Iterable[Alike], smallest_mib: Mapping[int, int], free: Free, *, reserves: bool = False
+) -> list[Start]:
+    """Place what fits, one by one, into `free`.
 
-    `groups` come sorted by `order`, those that need a GPU before those that do not.
+    `groups` come in the order to try; `smallest_mib` has, by each pending kind, what no job of it
+    needs less than: when nothing that small fits for any kind, the pass is over. `reserves`: the
+    first group with GPUs that does not fit keeps its cards.
     """
-    failed: dict[tuple[object, ...], int] = {}
-    kept: list[str] = []
-    gpu_job_waits = False
-    try:
-        for group in groups:
-            head = group.head
-            # Of jobs that differ only in memory, one larger than one that did not fit does not.
-            likes = (
-                head.gpus,
-                head.cpus,
-                head.memory_mib,
-                head.exclusive,
-                head.alone,
-                head.allowed_gpus,
-                head.vram_mib is None,
-            )
-            least_failed = failed.get(likes)
-            if least_failed is not None and (head.vram_mib or 0) >= least_failed:
-                continue
-            spare = order.spare_slots if gpu_job_waits and not head.gpus else 0
-            while not group.is_empty:
-                gpus = None if free.slots - spare < head.cpus else free.choose(head)
-                if gpus is None:
-                    failed[likes] = head.vram_mib or 0
-                    if head.gpus:
-                        gpu_job_waits = True
-                        if order.reserves and not kept:
-                            kept = _keep_for(head, free)
-                    break
-                job = group.jobs[group.started]
-                group.started += 1
-                yield job, gpus, free.place(job, gpus)
-            if free.slots <= 0:
-                return
-    finally:
-        for gpu in kept:
-            free.cards[gpu].kept_mib = 0
+    starts: list[Start] = []
+    # By kind, the most that fits now; not known at first and after every start.
+    limits_mib: dict[int, float] = dict.fromkeys(smallest_mib, _NOT_KNOWN)
+    hopeless = 0
+    kept: tuple[str, ...] = ()
+    for group in groups:
+        kind = group.kind
+        if group.vram_mib > limits_mib[kind] and (kept or not reserves):
+            continue
+        head, left = group.head, group.left
+        while left:
+            if limits_mib[kind] is _NOT_KNOWN:
+                limits_mib[kind] = free.largest_mib(head)
+                hopeless += limits_mib[kind] < smallest_mib[kind]
+            if group.vram_mib > limits_mib[kind]:
+                break
+            gpus = free.choose(head) or ()
+            starts.append(Start(group, gpus, free.place(head, gpus)))
+            left -= 1
+            limits_mib = dict.fromkeys(smallest_mib, _NOT_KNOWN)
+            hopeless = 0
+        if left and reserves and not kept and head.gpus:
+            kept = _keep_soonest(head, free)
+            limits_mib = dict.fromkeys(smallest_mib, _NOT_KNOWN)
+            hopeless = 0
+        if free.slots <= 0 or hopeless == len(smallest_mib):
+            break
+    for name in kept:
+        free.cards[name].kept_mib = 0
+    return starts
 
 
-def _keep_for(job: Job, free: Free) -> list[str]:
-    """Keep the cards where this waiting job will probably fit first from the jobs behind it."""
-    able = [
-        card
-        for card in free.cards.values()
-        if (job.allowed_gpus is None or card.gpu.id in job.allowed_gpus)
-        and (job.vram_mib is None or job.vram_mib <= card.gpu.capacity_mib)
-    ]
+def keep_all(job: Job, free: Free) -> None:
+    """Keep everything for a job that has waited long enough, so that it starts in the end.
+
+    What is kept depends on the machine alone, not on what runs: were the cards chosen anew by
+    their load each time, they might be filled in turn for ever.
+    """
+    able = [card for card in free.cards.values() if card.could_take(job)]
+    if len(able) < job.gpus:
+        return  # only memory that others hold keeps it waiting
+    able.sort(key=lambda card: card.gpu.capacity_mib)
+    for card in able[: job.gpus]:
+        card.keep_for(job)
+    free.keep_rest(job)
+
+
+def _keep_soonest(job: Job, free: Free) -> tuple[str, ...]:
+    """Keep the cards with the most room, where this waiting job will probably fit first."""
+    able = [card for card in free.cards.values() if card.could_take(job)]
     able.sort(key=lambda card: card.load_mib - card.gpu.capacity_mib)
-    kept = able[: job.gpus]
-    for card in kept:
-        whole = job.vram_mib is None or job.alone
-        card.kept_mib = card.gpu.capacity_mib if whole else job.vram_mib or 0
-    return [card.gpu.id for card in kept]
+    for card in able[: job.gpus]:
+        card.keep_for(job)
+    return tuple(card.gpu.id for card in able[: job.gpus])

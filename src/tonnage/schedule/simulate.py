@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.decide import decide
+from tonnage.schedule.fit import reserved_mib
 from tonnage.schedule.model import Decision, Job, Machine, Running, Schedule
 from tonnage.schedule.orders import LONGEST, length_s
 from tonnage.schedule.play import play, remaining_s
 
 Policy = Callable[[Backlog, Sequence[Running], Machine, float], Decision]
 
-# Beyond this many pending jobs the end is predicted by dividing the work, not by playing it.
-_PLAYED_JOBS = 2000
+# With more pending GPU jobs than this the end is predicted by dividing the work, not by playing it.
+_PLAYED_JOBS = 500
 
 
 def simulate(
@@ -53,21 +54,25 @@ def simulate(
 def held_mib(job: Job, gpus: Sequence[str], machine: Machine) -> tuple[int, ...]:
     """What a job that has just been placed holds on each of its GPUs."""
     cards = {gpu.id: gpu for gpu in machine.gpus}
-    return tuple(
-        cards[gpu].capacity_mib - cards[gpu].foreign_mib if job.vram_mib is None else job.vram_mib
-        for gpu in gpus
-    )
+    return tuple(reserved_mib(job, cards[gpu]) for gpu in gpus)
 
 
 def predict_end_s(
     backlog: Backlog, running: Sequence[Running], machine: Machine, now_s: float
 ) -> float | None:
-    """When the last job is expected to end; None when no duration is known."""
-    known = any(job.estimate_s is not None for job, _ in backlog.heads())
+    """When the last job is expected to end; None when no duration is known or some cannot start."""
+    known = any(group.head.estimate_s is not None for group in backlog.groups)
     if not known and not any(each.job.estimate_s is not None for each in running):
         return None
-    if len(backlog) <= _PLAYED_JOBS:
-        return play(backlog.groups(), running, machine, now_s, LONGEST).end_s
-    work_s = sum(length_s(job) * job.cpus * count for job, count in backlog.heads())
-    work_s += sum(remaining_s(each, now_s) * each.job.cpus for each in running)
-    return now_s + work_s / machine.slots
+    pending_s = sum(length_s(group.head) * group.head.cpus * group.left for group in backlog.groups)
+    running_s = sum(remaining_s(each, now_s) * each.job.cpus for each in running)
+    longest_s = max((length_s(group.head) for group in backlog.groups), default=0.0)
+    ends_s = [
+        now_s + (pending_s + running_s) / machine.slots,
+        now_s + longest_s,
+        *(now_s + remaining_s(each, now_s) for each in running),
+    ]
+    if 0 < backlog.gpu_jobs <= _PLAYED_JOBS:
+        ends_s.append(play(backlog, running, machine, now_s, LONGEST))
+    end_s = max(ends_s)
+    return None if end_s == float("inf") else end_s

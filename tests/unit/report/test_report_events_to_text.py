@@ -1,5 +1,6 @@
 """The live view, summary and trace as functions of events."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ from tonnage.errors import TonnageError
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
 from tonnage.report.figures import gib_to_declare
-from tonnage.report.live import ASCII, LiveView, render, shorten
+from tonnage.report.live import LiveView, render, shorten
 from tonnage.report.picture import live_svg
 from tonnage.report.progress import Progress
 from tonnage.report.summary import summarise, summary_lines
@@ -80,7 +81,7 @@ def progress_at(at_s, run=RUN):
 
 
 def test_live_view_on_80_columns():
-    assert text_of(render(progress_at(4.5), 5.0, 80, 24, ASCII), 80) == (
+    assert text_of(render(progress_at(4.5), 5.0, 80, 24, "ascii"), 80) == (
         "GPU 0 xxx################=====..............  11.0 used  12.0 reserved  22.0 GiB\n"
         "  GPU 0     8.0 GiB    3.0 s/30.0 s  test_a.py::test_big\n"
         "  GPU 0     4.0 GiB    3.0 s/30.0 s  test_a.py::test_small\n"
@@ -149,6 +150,22 @@ def test_the_terminal_is_given_back():
     assert output.getvalue().rindex("\x1b[?25h") > output.getvalue().rindex("\x1b[?25l")
 
 
+def test_a_terminal_without_unicode_gets_escapes():
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=output, force_terminal=True, width=80, height=24, _environ={})
+    view = LiveView(console, FakeClock())
+    view.start()
+    view.feed(events.RunStarted(0.0, 0.0, (), 1, ""))
+    view.feed(started(0.0, "test_a.py::test_\u00fc", gpus=()))
+    view.refresh()
+    view.print_above("FAILED \u2603")
+    view.stop()
+    output.flush()
+    written = output.buffer.getvalue().decode("ascii")
+    assert "test_\\xfc" in written
+    assert "FAILED \\u2603" in written
+
+
 def test_a_dumb_terminal_is_left_alone():
     console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
     view = LiveView(console, FakeClock())
@@ -162,7 +179,7 @@ def test_summary_figures():
     summary = summarise(RUN)
     assert (summary.makespan_s, summary.sum_s, summary.speed_up) == (10.0, 17.0, 1.7)
     assert summary.gpus[0].used == pytest.approx(0.25)
-    assert [(each.node_id, each.declare_gib) for each in summary.drifts] == [
+    assert [(each.test, each.declare_gib) for each in summary.drifts] == [
         ("test_a.py::test_big", 2.2)
     ]
 
@@ -171,8 +188,7 @@ def test_summary_says_what_to_declare():
     lines = summary_lines(summarise(RUN))
     assert any("@pytest.mark.max_vram_gib(2.2)" in line for line in lines)
     assert lines[0] == (
-        "makespan 10.0 s (at best 6.0 s: GPU memory); one after another 17.0 s; "
-        "1.7 times as fast"
+        "makespan 10.0 s (at best 6.0 s: GPU memory); one after another 17.0 s; 1.7 times as fast"
     )
 
 
@@ -181,6 +197,44 @@ def test_an_attempt_cut_short_does_not_lower_its_declaration():
     summary = summarise(run)
     assert summary.drifts == ()
     assert [each.outcome for each in summary.broken] == [Outcome.TIMEOUT]
+
+
+def cases_of_one_function(*measured):
+    """A run of one function that declares 4 GiB: each case's peak and outcome."""
+    names = [f"t.py::test_x[a::b-{number}]" for number in range(len(measured))]
+    return [
+        RUN[0],
+        events.TestsCollected(0.0, tuple(planned(name, 4096) for name in names)),
+        *(started(1.0, name) for name in names),
+        *(
+            finished(2.0, name, 1.0, outcome, peak_mib)
+            for name, (peak_mib, outcome) in zip(names, measured, strict=True)
+        ),
+    ]
+
+
+def test_the_cases_of_a_function_share_its_declaration():
+    run = cases_of_one_function((1024, Outcome.PASSED), (2048, Outcome.PASSED))
+    assert (
+        "  t.py::test_x (2 cases): declared 4.0 GiB, peak 2.0 GiB (simulated) -> "
+        "@pytest.mark.max_vram_gib(2.2)"
+    ) in summary_lines(summarise(run))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(4000, Outcome.PASSED), (1024, Outcome.FAILED), (None, Outcome.PASSED), (0, Outcome.PASSED)],
+)
+def test_one_case_that_may_need_it_keeps_a_declaration(other):
+    run = cases_of_one_function((1024, Outcome.PASSED), other)
+    assert summarise(run).drifts == ()
+
+
+def test_one_case_above_the_declaration_raises_it():
+    run = cases_of_one_function((None, Outcome.PASSED), (6144, Outcome.FAILED))
+    assert [(each.test, each.cases, each.declare_gib) for each in summarise(run).drifts] == [
+        ("t.py::test_x", 2, 6.6)
+    ]
 
 
 def test_a_retried_pass_is_shown():
@@ -230,12 +284,30 @@ def test_trace_has_what_the_format_asks_for():
     assert [row["name"] for row in rows if row["ph"] == "i"] == ["failed: test_cpu"]
 
 
+def as_a_trace_knows(run):
+    """The run without what a trace leaves out: whose memory it was, and tests that never ran."""
+    ran = {event.node_id for event in run if isinstance(event, events.AttemptStarted)}
+    for event in run:
+        if isinstance(event, events.GpuSampled):
+            yield dataclasses.replace(event, foreign_mib=0)
+        elif isinstance(event, events.TestsCollected):
+            tests = tuple(test for test in event.tests if test.node_id in ran)
+            yield dataclasses.replace(event, tests=tests)
+        else:
+            yield event
+
+
 def test_trace_is_written_and_read_back(tmp_path):
     path = tmp_path / "trace.json"
     write_trace(path, RUN)
     assert [each.name for each in tmp_path.iterdir()] == ["trace.json"]
     again = events_of_trace(json.loads(path.read_text()))
     assert summarise(again).makespan_s == summarise(RUN).makespan_s
+    views = [
+        text_of(render(progress_at(3.0, run), 3.0, 80, 24))
+        for run in (again, as_a_trace_knows(RUN))
+    ]
+    assert views[0] == views[1]
     assert "test_big" in live_svg(again, 3.0)
 
 

@@ -1,0 +1,148 @@
+"""A run that is interrupted, ended or killed: results so far are kept, nothing stays running."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packed import PATIENCE_S, outcomes, processes_of
+
+pytestmark = [
+    pytest.mark.pre_merge,
+    pytest.mark.integration,
+    pytest.mark.gpu_0,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+SUITE = """
+import os, time, pytest
+
+def test_quick(): pass
+
+@pytest.mark.parametrize("n", range(4))
+def test_waits(n):
+    # Says that it runs, then waits until the file "go" is there.
+    open(os.path.join(START, f"running{n}"), "w").close()
+    while not os.path.exists(os.path.join(START, "go")):
+        time.sleep(0.01)
+
+START = os.getcwd()
+"""
+
+
+class Run:
+    """A packed run in the background, whose processes carry a mark."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "test_it.py").write_text(SUITE)
+        self.directory = directory
+        self.mark = f"marked-{os.getpid()}-{directory.name}"
+        scratch = directory / "scratch"
+        scratch.mkdir()
+        self.scratch = scratch
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pack"),
+                *("--slots", "2", "--isolation", "test", "--gpus", "sim:1x24"),
+                *("--undeclared", "cpu", "--junitxml=out.xml", "-v"),
+            ],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "MARK": self.mark, "TMPDIR": str(scratch)},
+            # Not ignored, whatever this process inherited: see signal(7) on background jobs.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        self.output = ""
+
+    def read_until(self, text: str) -> None:
+        """Wait for a text in the output."""
+        assert self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+        while text not in self.output:
+            ready, _, _ = select.select([fd], [], [], PATIENCE_S)
+            assert ready, self.output
+            data = os.read(fd, 65536)
+            assert data, self.output
+            self.output += data.decode()
+
+    def wait_for(self, name: str) -> None:
+        """Wait for a file that a test makes."""
+        wait_until(lambda: (self.directory / name).exists())
+
+    def finish(self) -> int:
+        """Wait for the end; the exit status."""
+        self.output += self.process.communicate(timeout=PATIENCE_S)[0].decode()
+        return self.process.returncode
+
+
+def wait_until(is_true) -> None:
+    """Wait for something another process does; fails after a long time."""
+    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
+        while not is_true():
+            assert clock.poll() is None, "it never came"
+            select.select([], [], [], 0.01)
+        clock.kill()
+
+
+@pytest.fixture
+def packed(tmp_path):
+    run = Run(tmp_path)
+    run.wait_for("running0")
+    yield run
+    run.process.kill()
+    run.process.wait()
+
+
+def nothing_is_left(run: Run) -> bool:
+    return processes_of(run.mark) == [] and not list(run.scratch.glob("tonnage-*"))
+
+
+def test_ctrl_c_lets_what_runs_finish_and_starts_nothing_more(packed):
+    packed.read_until("test_quick PASSED")
+    packed.process.send_signal(signal.SIGINT)
+    # The second signal must not come before the first has been seen: wait for a sign of it.
+    (packed.directory / "go").touch()
+    assert packed.finish() == pytest.ExitCode.INTERRUPTED
+    results = outcomes(packed.directory / "out.xml")
+    assert results["test_it::test_quick"] == "passed"
+    assert results["test_it::test_waits[0]"] == "passed"
+    assert len(results) < 5
+    assert "KeyboardInterrupt" in packed.output
+    assert nothing_is_left(packed)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 128 + 15), (signal.SIGHUP, 128 + 1)]
+)
+def test_a_signal_to_end_ends_everything_and_keeps_the_results(packed, number, status):
+    packed.read_until("test_quick PASSED")
+    packed.process.send_signal(number)
+    assert packed.finish() == status
+    assert outcomes(packed.directory / "out.xml") == {"test_it::test_quick": "passed"}
+    assert f"ended by {number.name}" in packed.output
+    assert nothing_is_left(packed)
+
+
+def test_a_killed_controller_leaves_no_process_and_no_directory(packed):
+    packed.process.kill()
+    packed.process.wait()
+    wait_until(lambda: nothing_is_left(packed))
+
+
+def test_a_killed_zygote_is_said_and_leaves_nothing(packed):
+    (zygote,) = [
+        pid
+        for pid in processes_of(packed.mark)
+        if b"tonnage.execute.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        == str(packed.process.pid)
+    ]
+    os.kill(zygote, signal.SIGKILL)
+    assert packed.finish() == pytest.ExitCode.INTERNAL_ERROR
+    assert "died of SIGKILL" in packed.output
+    wait_until(lambda: nothing_is_left(packed))
