@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.packed import run
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.integration, pytest.mark.gpu_0]

@@ -4,7 +4,6 @@ import os
 import signal
 
 import pytest
-
 from tests.packed import outcomes, processes_of, run
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.integration, pytest.mark.gpu_0]

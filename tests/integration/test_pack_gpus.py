@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from tests.packed import run
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.integration, pytest.mark.gpu_0]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.packed import PATIENCE_S, outcomes, processes_of
 
 pytestmark = [

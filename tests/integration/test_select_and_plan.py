@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.packed import run
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.integration, pytest.mark.gpu_0]
@@ -52,9 +51,8 @@ def ran(result) -> set[str]:
 
 @pytest.mark.parametrize("pack", [False, True])
 def test_more_vram_than_the_limit_is_deselected_and_counted(suite, pack):
-    result = run(
-        suite, "--max-vram-gib=16", "-v", pack=pack, *([] if not pack else ["--gpus", "sim:2x24"])
-    )
+    gpus = ["--gpus", "sim:2x24"] if pack else []
+    result = run(suite, "--max-vram-gib=16", "-v", *gpus, pack=pack)
     assert ran(result) == {"test_cpu", "test_small", "test_gang", "test_undeclared"}
     result.stdout.fnmatch_lines(
         [

@@ -35,6 +35,11 @@ class RunTest:
     is_fresh: bool = False
 
     @property
+    def function(self) -> str:
+        """The test function: what the cases of one parametrisation have in common."""
+        return self.node_id.partition("[")[0]
+
+    @property
     def is_undeclared(self) -> bool:
         """Whether its marks say nothing about hardware."""
         return self.requirement.gpus is None and self.problem is None

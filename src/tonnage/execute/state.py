@@ -14,6 +14,7 @@ from tonnage.execute.jobs import RunTest
 from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.decide import decide
+from tonnage.schedule.estimate import estimate_s
 from tonnage.schedule.model import Job, Machine, Running
 from tonnage.schedule.simulate import predict_end_s
 
@@ -197,7 +198,11 @@ class RunState:
     def __init__(
         self, tests: Sequence[RunTest], machine: Machine, *, timeout_grace_s: float
     ) -> None:
-        self._tests = tests
+        self._tests = list(tests)
+        self._siblings: dict[str, list[int]] = {}  # cases of one function
+        for test in tests:
+            self._siblings.setdefault(test.function, []).append(test.index)
+        self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
         self._machine = machine
         self._empty_machine = machine
         self._timeout_grace_s = timeout_grace_s
@@ -292,7 +297,7 @@ class RunState:
             case TestBegan(unit, test):
                 self._began(self._units[unit], test, now_s)
             case TestEnded(unit, test):
-                self._test_ended(self._units[unit], test)
+                self._test_ended(self._units[unit], test, now_s)
             case UnitHungry(unit):
                 self._units[unit].hungry = True
                 self._schedule(now_s)
@@ -324,9 +329,32 @@ class RunState:
             unit.queue.remove(test)
         unit.current, unit.began_s, unit.ran_any = test, now_s, True
 
-    def _test_ended(self, unit: _Unit, test: int) -> None:
+    def _test_ended(self, unit: _Unit, test: int, now_s: float) -> None:
         unit.current = None
         self._ended.add(test)
+        self._learn(test, now_s - unit.began_s)
+
+    def _learn(self, test: int, duration_s: float) -> None:
+        """Let cases that wait be estimated by those of the same function that have ended.
+
+        Looked at anew each time their number has doubled, so that a function with ten thousand
+        cases costs no more than its cases a few times over.
+        """
+        function = self._tests[test].function
+        if len(self._siblings[function]) == 1:
+            return
+        taken_s = self._taken_s.setdefault(function, [])
+        taken_s.append(duration_s)
+        if len(taken_s).bit_count() != 1:
+            return
+        for index in self._siblings[function]:
+            sibling = self._tests[index]
+            if sibling.job.id in self._backlog:
+                estimate = estimate_s(taken_s, sibling.requirement.timeout_s)
+                job = replace(sibling.job, estimate_s=estimate)
+                self._tests[index] = replace(sibling, job=job)
+                self._backlog.discard(job.id)
+                self._backlog.add(job)
 
     def _unit_ended(self, unit: _Unit, now_s: float) -> None:
         lost = unit.current

@@ -7,7 +7,6 @@ from typing import Protocol
 from tonnage.schedule.fit import Free
 from tonnage.schedule.model import Job
 
-
 _NOT_KNOWN = float("inf")
 
 

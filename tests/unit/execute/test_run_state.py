@@ -321,3 +321,25 @@ def test_a_waiting_gpu_test_gets_the_slot_of_a_worker_that_runs_out():
         machinery.step(min(machinery.queues))
     assert sorted(machinery.ended) == list(range(8))
     assert [start.unit for start in machinery.starts] == [unit]
+
+
+def test_cases_that_wait_are_estimated_by_those_that_have_ended():
+    tests = [
+        run_test(
+            index,
+            f"test_case[{index}]",
+            gpu(20, timeout_s=900.0),
+            CARDS,
+            isolation=None,
+            undeclared="whole",
+        )
+        for index in range(4)
+    ]
+    machinery = started(tests, gpus=1)
+    assert machinery.run.predicted_end_s(0.0) == 1200.0
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    machinery.now_s = 10.0
+    machinery.end_test(unit)
+    machinery.end_unit(unit)
+    assert machinery.run.predicted_end_s(10.0) == 40.0
