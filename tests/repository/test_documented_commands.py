@@ -81,17 +81,22 @@ def environment() -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "TONNAGE_", "CUDA_VISIBLE"))
+        if not name.startswith(("PYTEST_", "TONNAGE_", "CUDA_VISIBLE", "MAKE"))
     }
     return {**inherited, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def checkout(directory: Path) -> Path:
-    """A copy of this repository whose environment is the one that runs this test."""
+    """A copy of this repository that uses the environment which runs this test.
+
+    It is marked as ready, so that make does not install the copy into that environment.
+    """
     copy = directory / "checkout"
     if not copy.exists():
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        (copy / ".venv").symlink_to(ROOT / ".venv")
+        (copy / ".venv").mkdir()
+        (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+        (copy / ".venv" / ".ready").touch()
     return copy
 
 

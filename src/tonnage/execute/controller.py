@@ -108,6 +108,7 @@ class _Unit:
     start: state.StartUnit
     pid: int | None = None
     test: int | None = None
+    latest: int = 0  # the test in hand, or the last that was
     began_s: float = 0.0
     reports: list[Any] = field(default_factory=list)
     peak_mib: int | None = None
@@ -176,11 +177,6 @@ class Controller:
             for index, test in enumerate(self._collection.tests)
         ]
         return self._collection
-
-    @property
-    def tests(self) -> Sequence[RunTest]:
-        """The collected tests as the run sees them."""
-        return self._tests
 
     def execute(self) -> None:
         """Run the collected tests to the end. Raises StopRun when asked to end before.
@@ -298,7 +294,7 @@ class Controller:
         if test.is_fresh:
             collected = self._collection.tests[test.index]
             fresh = messages.FreshStart(collected.path, [test.node_id])
-        self._units[start.unit] = _Unit(start)
+        self._units[start.unit] = _Unit(start, latest=test.index)
         self._agent.start_unit(
             messages.StartProcess(
                 unit=start.unit,
@@ -325,8 +321,12 @@ class Controller:
         return test if self._tests[first].is_fresh else self._our_index[test]
 
     def _test_began(self, number: int, test: int, now_s: float) -> None:
-        unit = self._units[number]
-        unit.test, unit.began_s, unit.reports = test, now_s, []
+        self._begin_attempt(self._units[number], test, now_s)
+        self._obey(self._state.handle(state.TestBegan(number, test), now_s))
+
+    def _begin_attempt(self, unit: _Unit, test: int, now_s: float) -> None:
+        unit.test = unit.latest = test
+        unit.began_s, unit.reports = now_s, []
         unit.peak_mib = unit.method = None
         self._tell(
             events.AttemptStarted(
@@ -338,7 +338,6 @@ class Controller:
                 slot=unit.start.lane,
             )
         )
-        self._obey(self._state.handle(state.TestBegan(number, test), now_s))
 
     def _test_ended(self, number: int, ended: messages.TestEnded, now_s: float) -> None:
         test = self._ours(number, ended.test)
@@ -379,12 +378,7 @@ class Controller:
             if isinstance(instruction, state.TestLost):
                 self._report_lost(unit, instruction, ended, now_s)
         if ended.survivors:
-            name = self._tests[unit.start.tests[0]].node_id
-            self._tell(
-                events.Noticed(
-                    now_s, f"{name} left processes behind, now ended: {', '.join(ended.survivors)}"
-                )
-            )
+            self._tell(events.Noticed(now_s, self._survivors_notice(unit, ended.survivors)))
         self._obey([each for each in instructions if not isinstance(each, state.TestLost)])
         if self._listener.wants_to_stop():
             self._obey(self._state.handle(state.StopAsked(now=True), now_s))
@@ -401,7 +395,7 @@ class Controller:
             unit.test = None
             return
         if unit.test is None:
-            self._test_began_never(unit, loss.test, now_s)
+            self._begin_attempt(unit, loss.test, now_s)
         timeout_s = self._tests[loss.test].requirement.timeout_s
         if loss.late:
             outcome = Outcome.TIMEOUT
@@ -435,25 +429,18 @@ class Controller:
         )
         self._resolve(unit, loss.test, now_s)
 
-    def _test_began_never(self, unit: _Unit, test: int, now_s: float) -> None:
-        unit.test, unit.began_s, unit.reports = test, now_s, []
-        self._tell(
-            events.AttemptStarted(
-                now_s,
-                self._tests[test].node_id,
-                1,
-                unit.start.gpus,
-                unit.start.reserved_mib,
-                unit.start.lane,
-            )
-        )
-
     def _measure_bound(self) -> None:
         """Say what no schedule of the tests that ran could have beaten."""
         ran = [test.job for test in self._tests if test.job.id in self._durations_s]
         if ran:
             bound = lower_bound(ran, self._machine, self._durations_s)
             self._tell(events.BoundMeasured(self._now_s(), bound.seconds, bound.resource))
+
+    def _survivors_notice(self, unit: _Unit, survivors: Sequence[str]) -> str:
+        who = self._tests[unit.latest].node_id
+        if not unit.start.last:
+            who += ", or a test before it in its process,"
+        return f"{who} left processes behind, now ended: {', '.join(survivors)}"
 
     def _undeclared_notice(self) -> list[str]:
         count = sum(test.is_undeclared and test.job.gpus > 0 for test in self._tests)
@@ -483,14 +470,16 @@ class Controller:
     # -------------------------------------------------------------- memory
 
     def _read_memory(self) -> None:
+        for number in [number for number in self._units if not self._state.holds(number)]:
+            del self._units[number]
         leaders = {unit.pid: number for number, unit in self._units.items() if unit.pid}
         for divided in self._memory.take(leaders, self._state.reservations_of_units()):
             now_s = self._now_s()
             attribution = divided.attribution
             by_unit = {int(unit): used for unit, used in attribution.by_attempt.items()}
             for number, used in by_unit.items():
-                unit = self._units[number]
-                if unit.test is not None and used:
+                unit = self._units.get(number)
+                if unit is not None and unit.test is not None and used:
                     unit.peak_mib = max(unit.peak_mib or 0, *used.values())
                     unit.method = attribution.method
             foreign = attribution.foreign_mib

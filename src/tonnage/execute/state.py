@@ -227,6 +227,10 @@ class RunState:
         """Nothing runs, and nothing will be started."""
         return not self._units and (self._stopping or not self._backlog)
 
+    def holds(self, unit: int) -> bool:
+        """Whether this unit still has resources: it runs, or its memory is not back."""
+        return unit in self._units
+
     @property
     def running(self) -> int:
         """Units whose process has not ended."""
