@@ -133,3 +133,16 @@ def test_it_can_be_switched_off(pytester):
     pytester.makepyfile("def test_it(): pass")
     assert run(pytester, "-p", "no:tonnage", pack=False).parseoutcomes() == {"passed": 1}
     assert run(pytester, "-p", "no:tonnage").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_test_process_is_free_of_what_only_the_controller_needs(pytester):
+    pytester.makepyfile(
+        """
+        import sys
+        def test_it():
+            heavy = {"pydantic", "rich", "typer", "psutil", "pynvml"}
+            assert heavy.isdisjoint(sys.modules)
+        """
+    )
+    pytester.makepyprojecttoml("[tool.tonnage]\n")
+    assert run(pytester, "--max-vram-gib", "8").parseoutcomes() == {"passed": 1}

@@ -76,8 +76,7 @@ class Agent:
 
     def places(self, unit: int) -> Places:
         """Where a unit keeps its output."""
-        opening = self._opening
-        return Places.of(Path(opening.run_directory), Path(opening.base_temp), unit)
+        return Places.of(self._opening, unit)
 
     def open(
         self,

@@ -35,20 +35,16 @@ _HUNGRY_AT = 1
 class Places:
     """Where one unit keeps what it writes: its output, its stacks, its temporary directories."""
 
-    out: Path
-    err: Path
-    stacks: Path
-    base_temp: Path
+    out: str
+    err: str
+    stacks: str
+    base_temp: str
 
     @classmethod
-    def of(cls, run_directory: Path, base_temp: Path, unit: int) -> "Places":
+    def of(cls, opening: messages.OpenSession, unit: int) -> "Places":
         """The places of unit number `unit`."""
-        return cls(
-            run_directory / f"{unit}.out",
-            run_directory / f"{unit}.err",
-            run_directory / f"{unit}.stacks",
-            base_temp / f"u{unit}",
-        )
+        stem = f"{opening.run_directory}/{unit}"
+        return cls(f"{stem}.out", f"{stem}.err", f"{stem}.stacks", f"{opening.base_temp}/u{unit}")
 
 
 def become_test_process(
@@ -75,7 +71,7 @@ def become_test_process(
         faulthandler.enable(file=stacks)
         faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
         pytest_internals.capture_into(session.config, places.out, places.err)
-        pytest_internals.use_base_temp(session.config, places.base_temp)
+        pytest_internals.use_base_temp(session.config, Path(places.base_temp))
         session.config.workerinput["workerid"] = f"gw{start.lane}"  # type: ignore[attr-defined]
         _Runner(session, item_of, relay, FrameSocket(sock), start).run()
         status = 0

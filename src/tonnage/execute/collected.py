@@ -2,10 +2,10 @@
 
 import pytest
 
-from tonnage.config import load_settings
 from tonnage.errors import MarkerError
 from tonnage.execute.messages import CollectedTest
 from tonnage.execute.relay import TIMEOUT
+from tonnage.execute.settled import SETTLED
 from tonnage.markers.locate import locate_marks
 from tonnage.markers.marks import MarkValue
 from tonnage.markers.problem_text import problem_text
@@ -23,7 +23,7 @@ def collected_tests(session: pytest.Session) -> list[CollectedTest]:
 
     A test whose marks cannot be used gets its problem in words; the others are not concerned.
     """
-    vocabulary = load_settings(session.config.rootpath).vocabulary
+    vocabulary = session.config.stash[SETTLED].vocabulary
     return [_collected_test(item, vocabulary) for item in session.items]
 
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from tonnage.clock import Clock
@@ -410,9 +411,9 @@ class Controller:
         sections = [
             (title, text)
             for title, text in (
-                ("Stacks when it ended", stacks(places.stacks)),
-                ("Captured stdout, last lines", tail(places.out)),
-                ("Captured stderr, last lines", tail(places.err)),
+                ("Stacks when it ended", stacks(Path(places.stacks))),
+                ("Captured stdout, last lines", tail(Path(places.out))),
+                ("Captured stderr, last lines", tail(Path(places.err))),
             )
             if text
         ]

@@ -3,7 +3,8 @@
 A test process is a session leader and a *subreaper*: whatever it starts, and whatever that starts,
 stays below it even when it daemonises or changes session. When it dies, what is left moves up to
 the zygote, also a subreaper, and is ended there. Only processes under an attempt are signalled.
-Linux; elsewhere the tree is what psutil sees by parent.
+Linux; elsewhere the tree is what psutil sees by parent, imported only there: this module is part
+of every test process, and those are kept free of whatever a suite does not import itself.
 """
 
 import ctypes
@@ -13,8 +14,6 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-
-import psutil
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -42,9 +41,15 @@ def adopt_orphans() -> None:
 def prefer_for_oom_kill() -> None:
     """Let the kernel's out-of-memory killer take this process before the one that watches it."""
     try:
-        Path("/proc/self/oom_score_adj").write_text("500")
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
-        return  # not Linux, or a sandbox that forbids it; nothing depends on it
+        return  # not Linux; nothing depends on it
+    try:
+        os.write(fd, b"500")
+    except OSError:
+        pass  # a sandbox that forbids it
+    finally:
+        os.close(fd)
 
 
 def children_of(pid: int) -> tuple[int, ...]:
@@ -55,6 +60,8 @@ def children_of(pid: int) -> tuple[int, ...]:
             found.extend(int(child) for child in (task / "children").read_text().split())
     except OSError:
         if sys.platform != "linux":
+            import psutil
+
             try:
                 return tuple(child.pid for child in psutil.Process(pid).children())
             except psutil.Error:
@@ -76,8 +83,8 @@ def describe(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         command = b" ".join(words).decode(errors="replace").strip()
-        command = command or psutil.Process(pid).name()
-    except (OSError, psutil.Error):
+        command = command or Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
         return f"pid {pid}"
     return f"pid {pid} ({command[:80]})"
 

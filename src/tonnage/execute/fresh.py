@@ -67,7 +67,7 @@ class _FreshUnit:
         items = dict(
             zip(start.tests, map(by_node_id.__getitem__, start.fresh.node_ids), strict=True)
         )
-        places = Places.of(Path(opening.run_directory), Path(opening.base_temp), start.unit)
+        places = Places.of(opening, start.unit)
         become_test_process(
             session, items.__getitem__, self._relay, self._sock, start, places, self._parent
         )

@@ -15,9 +15,9 @@ from tonnage.markers.requirement import Requirement
 class OpenSession:
     """The first message: what to collect, and where to keep things.
 
-    `parent` is the sender's pid. `refused`, by file: report a collection error with this text
-    instead of importing the file. `excluded`: files to pass over. `cleanup`: directories to remove
-    should the sender die.
+    `parent` is the sender's pid. `settled` is execute.settled's, as JSON. `refused`, by file:
+    report a collection error with this text instead of importing the file. `excluded`: files to
+    pass over. `cleanup`: directories to remove should the sender die.
     """
 
     args: list[str]
@@ -27,6 +27,7 @@ class OpenSession:
     run_directory: str
     base_temp: str
     slots: int
+    settled: dict[str, Any]
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     cleanup: list[str] = field(default_factory=list)

@@ -27,7 +27,7 @@ def without_terminal(config: pytest.Config) -> None:
         config.pluginmanager.unregister(module)
 
 
-def capture_into(config: pytest.Config, out_path: Path, err_path: Path) -> None:
+def capture_into(config: pytest.Config, out_path: str, err_path: str) -> None:
     """Point pytest's own capture at this process's files instead of those it inherited.
 
     After a fork parent and child would write at one shared file offset. Named files also keep

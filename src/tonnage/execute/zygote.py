@@ -24,6 +24,7 @@ from tonnage.execute.collected import collected_tests
 from tonnage.execute.family import adopt_orphans, die_with_parent
 from tonnage.execute.frames import FrameSocket
 from tonnage.execute.relay import Relay
+from tonnage.execute.settled import SETTLED, Settled
 from tonnage.execute.supervision import Supervisor
 
 # How a process of ours starts: with the parent's import path instead of the one that `-c` or `-m`
@@ -73,6 +74,7 @@ def prepare(opening: messages.OpenSession, plugins: list[Any]) -> pytest.Config:
     sys.argv[:] = opening.argv
     config = pytest_internals.parse_command_line(opening.args, plugins)
     pytest_internals.without_terminal(config)
+    config.stash[SETTLED] = Settled.from_json(opening.settled)
     # Plugins that write one file per session (junitxml, the cache, ...) know by this attribute
     # that another process writes it.
     config.workerinput = {  # type: ignore[attr-defined]
@@ -183,9 +185,7 @@ class Zygote:
         os.setsid()
         self._supervisor.leave()
         self._relay.sink = None
-        places = Places.of(
-            Path(self._opening.run_directory), Path(self._opening.base_temp), start.unit
-        )
+        places = Places.of(self._opening, start.unit)
         sock = socket.socket(fileno=fd)
         item_of = session.items.__getitem__
         return become_test_process(session, item_of, self._relay, sock, start, places, parent)

@@ -1,33 +1,25 @@
-"""What happens once an option or [tool.tonnage] asks: markers, selection, packing."""
+"""What happens once an option or [tool.tonnage] asks: markers and selection, in any process.
 
-import os
-from typing import Any
+The user's own session reads options and configuration (plugin.session); the processes of a packed
+run are told what came of it, and stay free of what only that reading needs.
+"""
 
 import pytest
 
-from tonnage.config import load_settings
 from tonnage.errors import TonnageError
-from tonnage.plugin.options import Options, read_options
-
-# Options under which pytest talks to its user, or shows instead of running: they need one process.
-_ONE_PROCESS = {
-    "usepdb": "--pdb",
-    "trace": "--trace",
-    "setupshow": "--setup-show",
-    "setuponly": "--setup-only",
-    "setupplan": "--setup-plan",
-}
+from tonnage.execute.settled import SETTLED, Settled
+from tonnage.plugin.select_options import read_select_options
 
 
 def before_main(config: pytest.Config) -> None:
-    """Keep pytest-xdist from distributing a run that is packed."""
+    """Keep pytest-xdist from distributing a run that is packed; its -n then sets the slots."""
     option = config.option
-    if getattr(option, "numprocesses", None) or getattr(option, "tx", None):
-        workers = getattr(option, "numprocesses", None)
+    workers = getattr(option, "numprocesses", None)
+    if workers or getattr(option, "tx", None):
         if workers and option.tonnage_slots is None:
             option.tonnage_slots = str(workers)
         option.numprocesses, option.dist, option.tx = None, "no", []
-        config.stash[_NOTICES] = ["--pack runs the tests; pytest-xdist's -n sets only the slots"]
+        config.stash[NOTICES] = ["--pack runs the tests; pytest-xdist's -n sets only the slots"]
 
 
 def activate(config: pytest.Config) -> None:
@@ -36,50 +28,32 @@ def activate(config: pytest.Config) -> None:
     Raises pytest.UsageError with the text of any mistake in options or configuration.
     """
     try:
-        settings = load_settings(config.rootpath)
-        options = read_options(config, settings, dict(os.environ))
-        for line in settings.vocabulary.pytest_lines():
+        if SETTLED not in config.stash:
+            from tonnage.plugin.session import settle
+
+            config.stash[SETTLED] = settle(config)
+        settled = config.stash[SETTLED]
+        for line in settled.vocabulary.pytest_lines():
             config.addinivalue_line("markers", line)
-        if config.option.help or config.option.version or config.option.markers:
+        option = config.option
+        if option.help or option.version or option.markers:
             return
-        is_worker = hasattr(config, "workerinput")
-        if options.selects:
-            from tonnage.plugin.select import SelectPlugin
+        _select(config, settled)
+        if not hasattr(config, "workerinput"):
+            from tonnage.plugin.session import take_over
 
-            config.pluginmanager.register(SelectPlugin(config, options, settings), "tonnage-select")
-        if options.dry_run and not is_worker:
-            from tonnage.plugin.dry_run import DryRunPlugin
-
-            config.pluginmanager.register(DryRunPlugin(config, options, settings))
-        elif options.pack and not is_worker and not config.option.collectonly:
-            _pack(config, options, settings)
+            take_over(config, settled.vocabulary, config.stash.get(NOTICES, []))
     except TonnageError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _pack(config: pytest.Config, options: Options, settings: Any) -> None:
-    notices = config.stash.get(_NOTICES, [])
-    for name, flag in _ONE_PROCESS.items():
-        if getattr(config.option, name, False):
-            config.pluginmanager.register(
-                _Header([f"--pack is left aside: {flag} needs all tests in one process"]),
-                "tonnage-header",
-            )
-            return
-    from tonnage.plugin.pack import PackPlugin
+def _select(config: pytest.Config, settled: Settled) -> None:
+    options = read_select_options(config)
+    if options.are_given:
+        from tonnage.plugin.select import SelectPlugin
 
-    plugin = PackPlugin(config, options, settings, notices)
-    config.pluginmanager.register(plugin, "tonnage-pack")
+        plugin = SelectPlugin(config, options, settled)
+        config.pluginmanager.register(plugin, "tonnage-select")
 
 
-class _Header:
-    """Lines for the header of the report."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-
-    def pytest_report_header(self) -> list[str]:
-        return [f"tonnage: {line}" for line in self._lines]
-
-
-_NOTICES = pytest.StashKey[list[str]]()
+NOTICES = pytest.StashKey[list[str]]()

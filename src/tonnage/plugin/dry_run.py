@@ -8,10 +8,10 @@ import pytest
 from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
 from tonnage.devices.open import open_devices
-from tonnage.devices.spec import parse_gpu_spec
 from tonnage.execute.collected import collected_tests
 from tonnage.execute.jobs import describe_gpus, machine_of, run_test
 from tonnage.execute.plan import Plan, make_plan, plan_lines
+from tonnage.execute.settled import SETTLED
 from tonnage.plugin.options import Options
 
 
@@ -22,7 +22,7 @@ class DryRunPlugin:
         self._config = config
         self._options = options
         self._settings = settings
-        self._devices = open_devices(parse_gpu_spec(options.gpus), os.environ)
+        self._devices = open_devices(config.stash[SETTLED].gpu_spec(), os.environ)
         self._slots = available_cpus() if options.slots == "auto" else options.slots
         self.plan: Plan | None = None
 

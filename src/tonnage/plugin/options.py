@@ -1,4 +1,4 @@
-"""The command-line options as values: checked once, with messages that name the option."""
+"""The options of a packed or planned run, over what the configuration says."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,30 +13,18 @@ from tonnage.execute.jobs import Isolation, Undeclared
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on this command line, over what the configuration says."""
+    """How this command line asks for its tests to be run."""
 
     pack: bool
     slots: int | Literal["auto"]
     isolation: Isolation | None
-    gpus: str
     undeclared: Undeclared
     pack_trace: Path | None
-    max_vram_gib: float | None
-    stage: str | None
-    fits: bool
     dry_run: bool
 
-    @property
-    def selects(self) -> bool:
-        """Whether some tests may be left out."""
-        return self.max_vram_gib is not None or self.stage is not None or self.fits
 
-
-def read_options(config: pytest.Config, settings: Settings, environ: dict[str, str]) -> Options:
-    """The options of a command line; raises OptionError for a value that cannot be used.
-
-    The command line wins over TONNAGE_GPUS, and that over [tool.tonnage].
-    """
+def read_options(config: pytest.Config, settings: Settings) -> Options:
+    """The options of a command line; raises OptionError for a value that cannot be used."""
 
     def given(name: str) -> Any:
         return getattr(config.option, f"tonnage_{name}", None)
@@ -49,7 +37,6 @@ def read_options(config: pytest.Config, settings: Settings, environ: dict[str, s
             "Isolation | None",
             _choice("--isolation", given("isolation"), ("test", "worker"), settings.isolation),
         ),
-        gpus=given("gpus") or environ.get("TONNAGE_GPUS") or settings.gpus,
         undeclared=cast(
             "Undeclared",
             _choice(
@@ -57,9 +44,6 @@ def read_options(config: pytest.Config, settings: Settings, environ: dict[str, s
             ),
         ),
         pack_trace=None if trace is None else config.invocation_params.dir / trace,
-        max_vram_gib=_gib(given("max_vram_gib")),
-        stage=given("stage"),
-        fits=bool(given("fits")),
         dry_run=bool(given("dry_run")),
     )
 
@@ -88,19 +72,3 @@ def _slots(value: str | None, default: int | Literal["auto"]) -> int | Literal["
             remedy="Give a whole number from 1, or auto for the CPUs this process may use.",
         )
     return int(value)
-
-
-def _gib(value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        gib = float(value)
-    except ValueError:
-        gib = float("nan")
-    if not 0 <= gib < float("inf"):
-        raise OptionError(
-            f'"{value}" is not an amount of memory',
-            where="--max-vram-gib",
-            remedy="Give GiB per GPU as a number, such as 16 or 22.5.",
-        )
-    return gib

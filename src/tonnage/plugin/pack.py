@@ -13,10 +13,10 @@ from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
 from tonnage.devices.open import open_devices
 from tonnage.devices.scratch import ScratchDirectory
-from tonnage.devices.spec import parse_gpu_spec
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
+from tonnage.execute.settled import SETTLED
 from tonnage.plugin.options import Options
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
@@ -35,7 +35,7 @@ class PackPlugin:
         self._options = options
         self._notices = notices
         self._clock = SystemClock()
-        self._devices = open_devices(parse_gpu_spec(options.gpus), os.environ)
+        self._devices = open_devices(config.stash[SETTLED].gpu_spec(), os.environ)
         cpus = available_cpus()
         self._slots = cpus if options.slots == "auto" else options.slots
         self._settings = settings
@@ -153,6 +153,7 @@ class PackPlugin:
                 run_directory=str(self._run_directory),
                 base_temp=str(base_temp),
                 slots=self._slots,
+                settled=config.stash[SETTLED].to_json(),
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
             ),
             run_id=self._run_directory.name,

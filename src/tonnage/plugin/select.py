@@ -4,26 +4,26 @@ import os
 
 import pytest
 
-from tonnage.config import Settings
 from tonnage.devices.open import open_devices
-from tonnage.devices.spec import parse_gpu_spec
+from tonnage.devices.spec import GpuSpec
 from tonnage.errors import MarkerError
 from tonnage.execute.collected import marks_of
+from tonnage.execute.settled import Settled
 from tonnage.markers.requirement import Requirement, requirement_of
 from tonnage.markers.selection import Limits, MachineLimits, Selection, select
-from tonnage.plugin.options import Options
+from tonnage.plugin.select_options import SelectOptions
 
 
 class SelectPlugin:
     """Deselects after every other plugin has; its line explains how many and why."""
 
-    def __init__(self, config: pytest.Config, options: Options, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, options: SelectOptions, settled: Settled) -> None:
         self._config = config
-        self._vocabulary = settings.vocabulary
+        self._vocabulary = settled.vocabulary
         self._limits = Limits(
             max_vram_gib=options.max_vram_gib,
             stage=options.stage,
-            machine=_machine(options.gpus) if options.fits else None,
+            machine=_machine(settled.gpu_spec()) if options.fits else None,
         )
         # Tells an unknown stage now instead of after the collection.
         select((), self._limits, self._vocabulary)
@@ -60,8 +60,8 @@ class SelectPlugin:
             return None
 
 
-def _machine(spec: str) -> MachineLimits:
-    devices = open_devices(parse_gpu_spec(spec), os.environ)
+def _machine(spec: GpuSpec) -> MachineLimits:
+    devices = open_devices(spec, os.environ)
     try:
         return MachineLimits(tuple((gpu.name, gpu.capacity_mib) for gpu in devices.gpus))
     finally:

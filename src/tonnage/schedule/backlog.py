@@ -46,7 +46,7 @@ class Backlog:
         self._smallest_mib: dict[int, int] = {}
         self._overtaken: Counter[str] = Counter()
         self._gpu_jobs = 0
-        for job in sorted(jobs, key=lambda each: each.order):
+        for job in sorted(jobs, key=_place):
             self.add(job)
         self.sorted_by(longest)
 
@@ -60,19 +60,16 @@ class Backlog:
         group = self._groups.get(shape)
         if group is None:
             group = self._new_group(shape, job)
-            group.jobs[job.id] = job
-            group.left = 1
-            self._file(group)
-            return
-        is_last = next(reversed(group.jobs.values())).order <= job.order
+        else:
+            self._unfile(group)
+        is_last = not group.jobs or _place(next(reversed(group.jobs.values()))) < _place(job)
         group.jobs[job.id] = job
         group.left += 1
         if not is_last:
-            self._unfile(group)
-            ordered = sorted(group.jobs.values(), key=lambda each: each.order)
+            ordered = sorted(group.jobs.values(), key=_place)
             group.jobs = {each.id: each for each in ordered}
             group.head = ordered[0]
-            self._file(group)
+        self._file(group)
 
     def discard(self, job_id: str) -> None:
         """The job is pending no more; nothing happens if it was not."""
@@ -132,7 +129,7 @@ class Backlog:
         return job_id in self._jobs
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(sorted(self._jobs.values(), key=lambda job: job.order))
+        return iter(sorted(self._jobs.values(), key=_place))
 
     def _new_group(self, shape: Shape, head: Job) -> Group:
         kind = self._kinds.setdefault(shape[2:], len(self._kinds))
@@ -184,6 +181,10 @@ def shape_of(job: Job) -> Shape:
         job.allowed_gpus,
         job.alone,
     )
+
+
+def _place(job: Job) -> tuple[int, str]:
+    return job.order, job.id
 
 
 def _compete(job: Job, other: Job) -> bool:

@@ -47,7 +47,7 @@ def decide(
 
 def _pass(backlog: Backlog, free: Free, order: Order) -> list[Start]:
     groups = (group for _, _, group in backlog.sorted_by(order.key))
-    return start_all(groups, backlog.smallest_mib(), free, reserves=order.reserves)
+    return start_all(groups, backlog.smallest_mib(), free)
 
 
 def _best_order(
@@ -67,7 +67,7 @@ def _best_order(
 
 def _first_before_all(backlog: Backlog, free: Free) -> Decision:
     """Start the first in line or keep its place; then the others in what remains."""
-    if free.choose(backlog.first()) is None:
+    if not free.fits(backlog.first()):
         keep_all(backlog.first(), free)
     # It leads this order: if it fits, the pass starts it.
     return _decision(backlog, _pass(backlog, free, LONGEST), "first in line before all")

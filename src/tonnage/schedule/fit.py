@@ -114,10 +114,12 @@ class Free:
         rooms.sort()
         return rooms[-job.gpus]
 
-    def choose(self, job: Job) -> tuple[str, ...] | None:
-        """Cards for the job, in machine order: those it fills best. None: not now."""
-        if not self.allows(job):
-            return None
+    def fits(self, job: Job) -> bool:
+        """Whether the job could start now."""
+        return (job.vram_mib or 0) <= self.largest_mib(job)
+
+    def choose(self, job: Job) -> tuple[str, ...]:
+        """Cards for the job, in machine order: those it fills best. It must fit (`fits`)."""
         if not job.gpus:
             return ()
         need_mib = job.vram_mib or 0
@@ -128,8 +130,6 @@ class Free:
             for index, card in enumerate(self.cards.values())
             if (room_mib := card.room_mib(job)) >= need_mib
         ]
-        if len(fitting) < job.gpus:
-            return None
         if job.gpus == 1:
             return (self._names[min(fitting)[2]],)
         return tuple(

@@ -7,6 +7,7 @@ anywhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from zlib import crc32
 
 from tonnage.schedule.model import Job
 
@@ -14,19 +15,17 @@ Key = Callable[[Job], tuple[float, ...]]
 
 # What a job without any estimate counts as when jobs are compared. Only the order depends on it.
 UNKNOWN_S = 1.0
+# What a job that takes a whole card counts as where its memory is multiplied: more than any has.
+_WHOLE_MIB = 1_000_000.0
+_SHAKEN_BY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One rule.
-
-    `key` sorts the pending jobs, smallest first. `reserves`: the first GPU job that does not fit
-    keeps its cards from the jobs behind it as far as they would delay it.
-    """
+    """One rule: `key` sorts the pending jobs, smallest first."""
 
     name: str
     key: Key
-    reserves: bool = False
 
 
 def length_s(job: Job) -> float:
@@ -46,8 +45,12 @@ def largest(job: Job) -> tuple[float, ...]:
 
 def most_work(job: Job) -> tuple[float, ...]:
     """The most memory times duration first."""
-    area = job.gpus * _vram_mib(job) * max(length_s(job), 1e-9)
-    return (not job.gpus, -area, -length_s(job), job.order)
+    return (not job.gpus, -_work(job, 1), -length_s(job), job.order)
+
+
+def large_and_long(job: Job) -> tuple[float, ...]:
+    """Between the two: memory counts twice."""
+    return (not job.gpus, -_work(job, 2), -length_s(job), job.order)
 
 
 def widest(job: Job) -> tuple[float, ...]:
@@ -55,7 +58,30 @@ def widest(job: Job) -> tuple[float, ...]:
     return (not job.gpus, -job.gpus, -length_s(job), -_vram_mib(job), job.order)
 
 
+def shaken(number: int) -> Key:
+    """One of the rules between longest and largest, each job moved a little at random.
+
+    Where every rule puts two jobs together that do not go together, some of these do not.
+    """
+    weight = 1 + number % 3
+
+    def key(job: Job) -> tuple[float, ...]:
+        chance = crc32(f"{number} {job.id}".encode()) / 2**32
+        factor = 1 + _SHAKEN_BY * (2 * chance - 1)
+        return (not job.gpus, -_work(job, weight) * factor, -length_s(job), job.order)
+
+    return key
+
+
+def _work(job: Job, weight: int) -> float:
+    """Memory, to the power of `weight`, times duration."""
+    mib = job.gpus * min(_vram_mib(job), _WHOLE_MIB)
+    return float(mib**weight * max(length_s(job), 1e-9))
+
+
 def _vram_mib(job: Job) -> float:
+    if not job.gpus:
+        return 0.0
     return float("inf") if job.vram_mib is None or job.alone else job.vram_mib
 
 
@@ -63,9 +89,8 @@ LONGEST = Order("longest first", longest)
 ORDERS = (
     LONGEST,
     Order("most memory-time first", most_work),
-    Order("longest first, reserving", longest, reserves=True),
     Order("largest first", largest),
-    Order("most memory-time first, reserving", most_work, reserves=True),
+    Order("large and long first", large_and_long),
     Order("widest first", widest),
-    Order("largest first, reserving", largest, reserves=True),
+    *(Order(f"shaken {number}", shaken(number)) for number in range(10)),
 )

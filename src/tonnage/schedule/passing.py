@@ -28,44 +28,32 @@ class Start:
     held_mib: tuple[int, ...]
 
 
-def start_all(
-    groups: Iterable[Alike], smallest_mib: Mapping[int, int], free: Free, *, reserves: bool = False
-) -> list[Start]:
+def start_all(groups: Iterable[Alike], smallest_mib: Mapping[int, int], free: Free) -> list[Start]:
     """Place what fits, one by one, into `free`.
 
     `groups` come in the order to try; `smallest_mib` has, by each pending kind, what no job of it
-    needs less than: when nothing that small fits for any kind, the pass is over. `reserves`: the
-    first group with GPUs that does not fit keeps its cards.
+    needs less than: when nothing that small fits for any kind, the pass is over.
     """
     starts: list[Start] = []
     # By kind, the most that fits now; not known at first and after every start.
     limits_mib: dict[int, float] = dict.fromkeys(smallest_mib, _NOT_KNOWN)
     hopeless = 0
-    kept: tuple[str, ...] = ()
     for group in groups:
         kind = group.kind
-        if group.vram_mib > limits_mib[kind] and (kept or not reserves):
+        if group.vram_mib > limits_mib[kind]:
             continue
-        head, left = group.head, group.left
-        while left:
+        for _ in range(group.left):
             if limits_mib[kind] is _NOT_KNOWN:
-                limits_mib[kind] = free.largest_mib(head)
+                limits_mib[kind] = free.largest_mib(group.head)
                 hopeless += limits_mib[kind] < smallest_mib[kind]
             if group.vram_mib > limits_mib[kind]:
                 break
-            gpus = free.choose(head) or ()
-            starts.append(Start(group, gpus, free.place(head, gpus)))
-            left -= 1
-            limits_mib = dict.fromkeys(smallest_mib, _NOT_KNOWN)
-            hopeless = 0
-        if left and reserves and not kept and head.gpus:
-            kept = _keep_soonest(head, free)
+            gpus = free.choose(group.head)
+            starts.append(Start(group, gpus, free.place(group.head, gpus)))
             limits_mib = dict.fromkeys(smallest_mib, _NOT_KNOWN)
             hopeless = 0
         if free.slots <= 0 or hopeless == len(smallest_mib):
             break
-    for name in kept:
-        free.cards[name].kept_mib = 0
     return starts
 
 
@@ -82,12 +70,3 @@ def keep_all(job: Job, free: Free) -> None:
     for card in able[: job.gpus]:
         card.keep_for(job)
     free.keep_rest(job)
-
-
-def _keep_soonest(job: Job, free: Free) -> tuple[str, ...]:
-    """Keep the cards with the most room, where this waiting job will probably fit first."""
-    able = [card for card in free.cards.values() if card.could_take(job)]
-    able.sort(key=lambda card: card.load_mib - card.gpu.capacity_mib)
-    for card in able[: job.gpus]:
-        card.keep_for(job)
-    return tuple(card.gpu.id for card in able[: job.gpus])

@@ -68,7 +68,7 @@ def play(
     number = len(ends)
     at_s = last_end_s = now_s
     while lines:
-        starts = start_all(lines, smallest_mib, free, reserves=order.reserves)
+        starts = start_all(lines, smallest_mib, free)
         for start in starts:
             number += 1
             line = start.group

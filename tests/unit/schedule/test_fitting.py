@@ -3,7 +3,7 @@
 import pytest
 
 from tonnage.schedule.estimate import estimate_s
-from tonnage.schedule.fit import Free
+from tonnage.schedule.fit import Free, reserved_mib
 from tonnage.schedule.model import Gpu, Job, Machine, Running
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
@@ -37,31 +37,48 @@ def holding(held_mib, **rest):
     ],
 )
 def test_what_fits_beside_what_runs(running, job, fits):
-    assert (Free(MACHINE, running).choose(job) is not None) is fits
+    assert Free(MACHINE, running).fits(job) is fits
 
 
 def test_foreign_memory_is_taken_off_both_caps():
     machine = Machine((Gpu("a", 1000, 850, foreign_mib=100),), 4)
-    assert Free(machine).choose(one(900)) == ("a",)
-    assert Free(machine).choose(one(901)) is None
-    assert Free(machine, [holding(400)]).choose(one(350)) == ("a",)
-    assert Free(machine, [holding(400)]).choose(one(351)) is None
+    assert Free(machine).fits(one(900))
+    assert not Free(machine).fits(one(901))
+    assert Free(machine, [holding(400)]).fits(one(350))
+    assert not Free(machine, [holding(400)]).fits(one(351))
+
+
+def test_an_undeclared_job_takes_what_others_leave_and_needs_some():
+    gpu = Gpu("a", 1000, 850, foreign_mib=100)
+    free = Free(Machine((gpu,), 4))
+    assert free.place(one(None), ("a",)) == (900,) == (reserved_mib(one(None), gpu),)
+    full = Gpu("a", 1000, 850, foreign_mib=1000)
+    assert not Free(Machine((full,), 4)).fits(one(None))
+    assert reserved_mib(one(None), Gpu("a", 1000, 850, foreign_mib=1200)) == 0
 
 
 def test_an_ended_job_keeps_its_memory_but_not_its_slot_or_resources():
-    old = Job("old", 0, gpus=1, vram_mib=800, cpus=4, exclusive=frozenset({"port"}))
-    free = Free(MACHINE, [Running(old, ("a",), 0.0, (800,), slots_held=0)])
-    assert free.choose(one(51)) is None
-    assert free.choose(Job("cpu", 1, cpus=4, exclusive=frozenset({"port"}))) == ()
+    old = Job("old", 0, gpus=1, vram_mib=800, cpus=4, memory_mib=90, exclusive=frozenset({"port"}))
+    new = Job("cpu", 1, cpus=4, memory_mib=90, exclusive=frozenset({"port"}))
+    machine = Machine(MACHINE.gpus, 4, memory_mib=100)
+    free = Free(machine, [Running(old, ("a",), 0.0, (800,), slots_held=0)])
+    assert not free.fits(one(51))
+    free.place(new, ())
+    # Its memory comes back: nothing else does, for nothing else was taken.
+    free.release(old, ("a",), (800,), slots_held=0)
+    assert (free.slots, free.memory_mib) == (0, 10)
+    assert not free.allows(Job("late", 2, cpus=0, exclusive=frozenset({"port"})))
+    free.release(new, (), ())
+    assert free.fits(one(1000))
 
 
 def test_placing_and_releasing_leaves_everything_as_it_was():
     free = Free(MACHINE)
     job = one(None)
     held = free.place(job, ("a",))
-    assert free.choose(one(1)) is None
+    assert not free.fits(one(1))
     free.release(job, ("a",), held)
-    assert free.choose(one(1000)) == ("a",)
+    assert free.fits(one(1000))
     assert free.slots == 4
 
 
