@@ -74,9 +74,9 @@ class Agent:
         """Where the zygote's own output goes."""
         return Path(self._opening.run_directory) / "zygote.log"
 
-    def places(self, unit: int) -> Places:
-        """Where a unit keeps its output."""
-        return Places.of(self._opening, unit)
+    def places(self, unit: int, lane: int) -> Places:
+        """Where a unit keeps its output, until another one takes its lane."""
+        return Places.of(self._opening, unit, lane)
 
     def open(
         self,

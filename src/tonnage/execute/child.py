@@ -33,7 +33,11 @@ _HUNGRY_AT = 1
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where one unit keeps what it writes: its output, its stacks, its temporary directories."""
+    """Where one unit keeps what it writes: its output, its stacks, its temporary directories.
+
+    Files go by the lane, which no other living unit has, and are overwritten by its next one:
+    making and deleting thousands of files costs more than the tests that would fill them.
+    """
 
     out: str
     err: str
@@ -41,9 +45,9 @@ class Places:
     base_temp: str
 
     @classmethod
-    def of(cls, opening: messages.OpenSession, unit: int) -> "Places":
-        """The places of unit number `unit`."""
-        stem = f"{opening.run_directory}/{unit}"
+    def of(cls, opening: messages.OpenSession, unit: int, lane: int) -> "Places":
+        """The places of a unit."""
+        stem = f"{opening.run_directory}/{lane}"
         return cls(f"{stem}.out", f"{stem}.err", f"{stem}.stacks", f"{opening.base_temp}/u{unit}")
 
 
@@ -66,7 +70,7 @@ def become_test_process(
         adopt_orphans()
         prefer_for_oom_kill()
         os.environ.update(start.environment)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         stacks = os.open(places.stacks, flags, 0o600)
         faulthandler.enable(file=stacks)
         faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)

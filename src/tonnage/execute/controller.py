@@ -407,7 +407,7 @@ class Controller:
         else:
             outcome = Outcome.CRASHED
             reason = f"crashed: {ended.problem or _how_it_ended(ended.wait_status)}"
-        places = self._agent.places(loss.unit)
+        places = self._agent.places(loss.unit, unit.start.lane)
         sections = [
             (title, text)
             for title, text in (

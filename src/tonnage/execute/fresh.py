@@ -67,7 +67,7 @@ class _FreshUnit:
         items = dict(
             zip(start.tests, map(by_node_id.__getitem__, start.fresh.node_ids), strict=True)
         )
-        places = Places.of(opening, start.unit)
+        places = Places.of(opening, start.unit, start.lane)
         become_test_process(
             session, items.__getitem__, self._relay, self._sock, start, places, self._parent
         )

@@ -185,7 +185,7 @@ class Zygote:
         os.setsid()
         self._supervisor.leave()
         self._relay.sink = None
-        places = Places.of(self._opening, start.unit)
+        places = Places.of(self._opening, start.unit, start.lane)
         sock = socket.socket(fileno=fd)
         item_of = session.items.__getitem__
         return become_test_process(session, item_of, self._relay, sock, start, places, parent)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to run. `vram_mib` is per GPU; None means the whole card, alone.
+    """Something to run. `vram_mib` is per GPU; None: all that others leave of a card, alone.
 
     `gpus` = 0 with `vram_mib` = 0 is a CPU job (a *filler*). `order` is the collection order and
     breaks every tie. `allowed_gpus` None: any. `alone`: no company on its cards.
@@ -31,7 +31,7 @@ class Job:
 class Gpu:
     """One card. A job alone on it may use `capacity_mib`; company together `shared_cap_mib`.
 
-    `foreign_mib` is held by processes outside the run and is taken off both.
+    `foreign_mib` is held by processes outside the run and is taken off both (schedule.fit).
     """
 
     id: str
@@ -54,7 +54,8 @@ class Running:
     """A job that holds its resources now.
 
     `held_mib` per GPU is the larger of what was reserved and what was measured, in the order of
-    `gpus`. `slots_held` is 0 for a job that has ended and waits for its VRAM to come back.
+    `gpus`; empty: what was reserved. `slots_held` is 0 for a job that has ended and waits for its
+    VRAM to come back, else None: as many as the job needs.
     """
 
     job: Job

@@ -7,7 +7,6 @@ anywhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from zlib import crc32
 
 from tonnage.schedule.model import Job
 
@@ -17,7 +16,6 @@ Key = Callable[[Job], tuple[float, ...]]
 UNKNOWN_S = 1.0
 # What a job that takes a whole card counts as where its memory is multiplied: more than any has.
 _WHOLE_MIB = 1_000_000.0
-_SHAKEN_BY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +56,6 @@ def widest(job: Job) -> tuple[float, ...]:
     return (not job.gpus, -job.gpus, -length_s(job), -_vram_mib(job), job.order)
 
 
-def shaken(number: int) -> Key:
-    """One of the rules between longest and largest, each job moved a little at random.
-
-    Where every rule puts two jobs together that do not go together, some of these do not.
-    """
-    weight = 1 + number % 3
-
-    def key(job: Job) -> tuple[float, ...]:
-        chance = crc32(f"{number} {job.id}".encode()) / 2**32
-        factor = 1 + _SHAKEN_BY * (2 * chance - 1)
-        return (not job.gpus, -_work(job, weight) * factor, -length_s(job), job.order)
-
-    return key
-
-
 def _work(job: Job, weight: int) -> float:
     """Memory, to the power of `weight`, times duration."""
     mib = job.gpus * min(_vram_mib(job), _WHOLE_MIB)
@@ -92,5 +75,4 @@ ORDERS = (
     Order("largest first", largest),
     Order("large and long first", large_and_long),
     Order("widest first", widest),
-    *(Order(f"shaken {number}", shaken(number)) for number in range(10)),
 )

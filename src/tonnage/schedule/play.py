@@ -5,7 +5,7 @@ that the slots must do, whatever the order.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tonnage.schedule.backlog import Backlog
@@ -13,6 +13,8 @@ from tonnage.schedule.fit import Free
 from tonnage.schedule.model import Job, Machine, Running
 from tonnage.schedule.orders import Order, length_s
 from tonnage.schedule.passing import start_all
+
+Lengths = Callable[[Job], float]  # how many seconds a job is taken to last
 
 # A running job that is past its estimate is expected to take this share of it more.
 _OVERDUE_SHARE = 0.1
@@ -28,11 +30,11 @@ class _Line:
     left: int
 
 
-def remaining_s(running: Running, now_s: float) -> float:
+def remaining_s(running: Running, now_s: float, lengths_s: Lengths = length_s) -> float:
     """How much longer a running job is expected to take; 0 when it has ended."""
     if running.slots_held == 0:
         return 0.0
-    expected_s = length_s(running.job)
+    expected_s = lengths_s(running.job)
     return max(expected_s - (now_s - running.started_s), expected_s * _OVERDUE_SHARE)
 
 
@@ -42,6 +44,8 @@ def play(
     machine: Machine,
     now_s: float,
     order: Order,
+    *,
+    lengths_s: Lengths = length_s,
     give_up_s: float = float("inf"),
 ) -> float:
     """When the last of the jobs that need a GPU would end under this order.
@@ -62,7 +66,7 @@ def play(
     free = Free(machine, running)
     ends: list[tuple[float, int, Job, tuple[str, ...], tuple[int, ...], int | None]] = []
     for number, each in enumerate(running):
-        end_s = now_s + remaining_s(each, now_s)
+        end_s = now_s + remaining_s(each, now_s, lengths_s)
         ends.append((end_s, number, each.job, each.gpus, free.held_mib(each), each.slots_held))
     heapq.heapify(ends)
     number = len(ends)
@@ -72,7 +76,7 @@ def play(
         for start in starts:
             number += 1
             line = start.group
-            end_s = at_s + length_s(line.head)
+            end_s = at_s + lengths_s(line.head)
             last_end_s = max(last_end_s, end_s)
             heapq.heappush(ends, (end_s, number, line.head, start.gpus, start.held_mib, None))
             line.left -= 1
