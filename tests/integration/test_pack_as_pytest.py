@@ -45,9 +45,10 @@ def test_xpasses(): pass
 @pytest.mark.parametrize("value", ["ü", "a[b]", "x" * 300, "a::b", "new\\nline", "\\ud800", ""])
 def test_odd_ids(value): pass
 
+@pytest.fixture(scope="class")
+def counted(): return []
+
 class TestClass:
-    @pytest.fixture(scope="class")
-    def counted(self): return []
     def test_first(self, counted): counted.append(1)
     def test_second(self, counted, module_thing): assert module_thing == os.getpid()
 
@@ -164,8 +165,9 @@ def test_warnings_are_summed_up(suite):
 
 
 def test_durations_are_listed(suite):
-    result = run(suite, "--durations=2", "-vv", "-k", "passes")
-    result.stdout.fnmatch_lines(["*slowest 2 durations*", "*s call *"])
+    result = run(suite, "--durations=0", "-vv", "-k", "passes")
+    result.stdout.fnmatch_lines(["*slowest durations*"])
+    result.stdout.fnmatch_lines(["*s call *test_suite.py::test_passes"])
 
 
 def test_output_goes_straight_through_with_s(suite):
@@ -259,11 +261,29 @@ def test_pytest_exit_in_a_test_ends_the_session_with_its_code(pytester):
     result.stdout.fnmatch_lines(["*Exit: enough for today*"])
 
 
+def test_what_tests_add_to_the_junit_file_is_there(pytester):
+    pytester.makepyfile(
+        test_it="""
+        def test_attribute(record_xml_attribute): record_xml_attribute("assertions", "7")
+        def test_property(record_testsuite_property): record_testsuite_property("card", "L4")
+        def test_again(record_testsuite_property): record_testsuite_property("card", "L4")
+        """
+    )
+    pytester.makeini("[pytest]\njunit_family = xunit1\n")
+    run(pytester, "--junitxml=plain.xml", pack=False)
+    run(pytester, "--junitxml=packed.xml", "--isolation", "test")
+    packed = (pytester.path / "packed.xml").read_text()
+    for text in (packed, (pytester.path / "plain.xml").read_text()):
+        assert 'assertions="7"' in text
+        assert '<property name="card" value="L4"' in text
+    assert packed.count("<property ") == 1
+
+
 def test_xdists_n_only_sets_the_slots(suite):
     result = run(suite, "-n", "3", "-k", "passes", "--slots", "2")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["tonnage: --pack runs the tests*"])
-    assert "gw0" not in result.stdout.str()
+    assert "workers [" not in result.stdout.str()
 
 
 @pytest.mark.parametrize("flag", ["--pdb", "--setup-show"])

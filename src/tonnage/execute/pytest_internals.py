@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from _pytest.capture import FDCaptureBase
 from _pytest.config import _prepareconfig
+from _pytest.junitxml import xml_key
 from _pytest.terminal import TerminalReporter
 
 
@@ -57,6 +58,57 @@ def base_temp(config: pytest.Config) -> Path | None:
     """The session's own base temporary directory; None with `-p no:tmpdir`."""
     factory = getattr(config, "_tmp_path_factory", None)
     return None if factory is None else cast(Path, factory.getbasetemp())
+
+
+class XmlRecorder:
+    """Stands for the JUnit writer where its file is not written: notes what tests add to it.
+
+    It is what `record_xml_attribute` and `record_testsuite_property` look for, and its `family`
+    what `record_property` warns by. `taken` gives (kind, name, value) and forgets them.
+    """
+
+    def __init__(self, family: str) -> None:
+        self.family = "xunit1" if family == "legacy" else family
+        self._noted: list[tuple[str, str, str]] = []
+
+    def node_reporter(self, _: Any) -> "XmlRecorder":
+        """The reporter of a test; there is one test at a time."""
+        return self
+
+    def add_attribute(self, name: str, value: object) -> None:
+        """An attribute of the test in hand."""
+        self._noted.append(("attribute", str(name), str(value)))
+
+    def add_global_property(self, name: str, value: object) -> None:
+        """A property of the whole suite."""
+        self._noted.append(("property", str(name), str(value)))
+
+    def taken(self) -> list[tuple[str, str, str]]:
+        """What was noted since the last call."""
+        noted, self._noted = self._noted, []
+        return noted
+
+
+def record_xml(config: pytest.Config) -> XmlRecorder | None:
+    """Note what tests add to the JUnit file, if this session's controller writes one."""
+    if not config.option.xmlpath:
+        return None
+    recorder = XmlRecorder(config.getini("junit_family"))
+    config.stash[xml_key] = recorder  # type: ignore[misc]
+    config.pluginmanager.register(recorder)
+    return recorder
+
+
+def add_to_xml(config: pytest.Config, report: Any, noted: list[tuple[str, str, str]]) -> None:
+    """Add what a test noted to this session's JUnit file."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    for kind, name, value in noted:
+        if kind == "attribute":
+            xml.node_reporter(report).add_attribute(name, value)
+        elif (name, value) not in xml.global_properties:
+            xml.add_global_property(name, value)
 
 
 def tear_down_all(session: pytest.Session) -> None:

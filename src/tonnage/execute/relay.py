@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tonnage.execute import messages
+from tonnage.execute import messages, pytest_internals
 from tonnage.execute.out_of_memory import is_out_of_memory
 from tonnage.execute.output import shorten_sections
 
@@ -25,6 +25,7 @@ class Relay:
     def __init__(self) -> None:
         self.sink: Callable[[messages.Message], None] | None = None
         self._config: pytest.Config | None = None
+        self._xml: pytest_internals.XmlRecorder | None = None
         self._test = -1
         self._before_call = self._after_call = ""
 
@@ -41,8 +42,11 @@ class Relay:
         if self._after_call != self._before_call and _directory() == self._after_call:
             os.chdir(self._before_call)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
+        if config.pluginmanager.hasplugin("junitxml"):
+            self._xml = pytest_internals.record_xml(config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -87,7 +91,9 @@ class Relay:
         return report
 
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if self._xml is not None and (noted := self._xml.taken()):
+            report.tonnage_xml = noted
         self._send(messages.ReportMade(self._test, shorten_sections(self._serialised(report))))
 
     def _serialised(self, report: Any) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class Replay:
         hook = self._config.hook
         hook.pytest_runtest_logstart(nodeid=node_id, location=location)
         for report in reports:
+            if noted := getattr(report, "tonnage_xml", None):
+                pytest_internals.add_to_xml(self._config, report, noted)
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=node_id, location=location)
 
