@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tonnage.schedule.model import Job
-from tonnage.schedule.orders import Key, longest
+from tonnage.schedule.orders import USUAL, Key
 
 Shape = tuple[object, ...]
 
@@ -48,7 +48,7 @@ class Backlog:
         self._gpu_jobs = 0
         for job in sorted(jobs, key=_place):
             self.add(job)
-        self.sorted_by(longest)
+        self.sorted_by(USUAL.key)
 
     def add(self, job: Job) -> None:
         """One more pending job, in its place by order. One with the same id is replaced."""
@@ -84,7 +84,7 @@ class Backlog:
 
     def first(self) -> Job:
         """The first in line; there must be one."""
-        return self.sorted_by(longest)[0][2].head
+        return self.sorted_by(USUAL.key)[0][2].head
 
     def overtaken(self) -> int:
         """How many jobs that need something of the same kind left before the first in line."""

@@ -13,7 +13,7 @@ from math import exp, log
 from tonnage.schedule.backlog import Backlog, shape_of
 from tonnage.schedule.fit import Free
 from tonnage.schedule.model import Decision, Job, Machine, Placement, Running
-from tonnage.schedule.orders import LONGEST, ORDERS, Order, length_s
+from tonnage.schedule.orders import ORDERS, USUAL, Order, length_s
 from tonnage.schedule.passing import Start, keep_all, start_all
 from tonnage.schedule.play import Lengths, play
 
@@ -42,13 +42,15 @@ def decide(
         return Decision((), "nothing to start")
     if backlog.overtaken() >= _OVERTAKING_PER_SLOT * machine.slots:
         return _first_before_all(backlog, free)
-    starts = _pass(backlog, free, LONGEST)
-    best = LONGEST
-    if any(start.gpus for start in starts):
-        best = _best_order(backlog, running, machine, now_s)
-        if best is not LONGEST:
-            starts = _pass(backlog, Free(machine, running), best)
-    return _decision(backlog, starts, best.name)
+    starts = _pass(backlog, free, USUAL)
+    orders = ORDERS[: _PLAYED_JOBS // (len(_TRUST) * max(1, backlog.gpu_jobs))]
+    if len(orders) < 2 or not any(start.gpus for start in starts):
+        return _decision(backlog, starts, USUAL.name)
+    first_starts = {order: _pass(backlog, Free(machine, running), order) for order in orders}
+    if all(other == starts for other in first_starts.values()):
+        return _decision(backlog, starts, USUAL.name)
+    best = _best_order(orders, backlog, running, machine, now_s)
+    return _decision(backlog, first_starts[best], best.name)
 
 
 def _pass(backlog: Backlog, free: Free, order: Order) -> list[Start]:
@@ -57,18 +59,19 @@ def _pass(backlog: Backlog, free: Free, order: Order) -> list[Start]:
 
 
 def _best_order(
-    backlog: Backlog, running: Sequence[Running], machine: Machine, now_s: float
+    orders: Sequence[Order],
+    backlog: Backlog,
+    running: Sequence[Running],
+    machine: Machine,
+    now_s: float,
 ) -> Order:
     """The order whose last job that needs a GPU ends first, in the mean over `_TRUST`.
 
-    Of equals, the earlier in ORDERS.
+    Of equals, the earlier in `orders`.
     """
-    count = _PLAYED_JOBS // (len(_TRUST) * backlog.gpu_jobs)
-    if count < 2:
-        return LONGEST
     versions = [_lengths(backlog, trust) for trust in _TRUST]
-    best, best_s = LONGEST, float("inf")
-    for order in ORDERS[:count]:
+    best, best_s = orders[0], float("inf")
+    for order in orders:
         total_s = 0.0
         for lengths_s in versions:
             give_up_s = now_s + best_s - total_s
@@ -99,7 +102,7 @@ def _first_before_all(backlog: Backlog, free: Free) -> Decision:
     if not free.fits(backlog.first()):
         keep_all(backlog.first(), free)
     # It leads this order: if it fits, the pass starts it.
-    return _decision(backlog, _pass(backlog, free, LONGEST), "first in line before all")
+    return _decision(backlog, _pass(backlog, free, USUAL), "first in line before all")
 
 
 def _decision(backlog: Backlog, starts: Sequence[Start], order: str) -> Decision:

@@ -68,11 +68,12 @@ def _vram_mib(job: Job) -> float:
     return float("inf") if job.vram_mib is None or job.alone else job.vram_mib
 
 
-LONGEST = Order("longest first", longest)
+# The best alone: for ties, for what is too much to play, and for who is first in line.
+USUAL = Order("large and long first", large_and_long)
 ORDERS = (
-    LONGEST,
+    USUAL,
     Order("most memory-time first", most_work),
+    Order("longest first", longest),
     Order("largest first", largest),
-    Order("large and long first", large_and_long),
     Order("widest first", widest),
 )

@@ -7,7 +7,7 @@ from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.decide import decide
 from tonnage.schedule.fit import reserved_mib
 from tonnage.schedule.model import Decision, Job, Machine, Running, Schedule
-from tonnage.schedule.orders import LONGEST, length_s
+from tonnage.schedule.orders import USUAL, length_s
 from tonnage.schedule.play import play, remaining_s
 
 Policy = Callable[[Backlog, Sequence[Running], Machine, float], Decision]
@@ -73,6 +73,6 @@ def predict_end_s(
         *(now_s + remaining_s(each, now_s) for each in running),
     ]
     if 0 < backlog.gpu_jobs <= _PLAYED_JOBS:
-        ends_s.append(play(backlog, running, machine, now_s, LONGEST))
+        ends_s.append(play(backlog, running, machine, now_s, USUAL))
     end_s = max(ends_s)
     return None if end_s == float("inf") else end_s

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.model import Job
-from tonnage.schedule.orders import LONGEST, ORDERS
+from tonnage.schedule.orders import ORDERS, USUAL
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
@@ -63,4 +63,4 @@ def test_a_job_that_comes_back_goes_to_its_place():
     backlog.discard("0")
     backlog.add(waiting[0])
     assert [job.id for job in backlog] == ["0", "2", "3"]
-    assert backlog.sorted_by(LONGEST.key)[0][2].head.id == "0"
+    assert backlog.sorted_by(USUAL.key)[0][2].head.id == "0"

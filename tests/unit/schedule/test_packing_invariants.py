@@ -138,3 +138,54 @@ def test_a_running_job_whose_holding_was_not_measured_can_be_played_on():
     pending = [Job("p", 1, gpus=1, vram_mib=600, estimate_s=5.0), Job("q", 2, gpus=1, vram_mib=300)]
     started = decide(Backlog(pending), running, machine, 1.0).placements
     assert [each.job.id for each in started] == ["q"]
+
+
+@st.composite
+def moments(draw):
+    """A machine in the middle of a run: tests above their reservation, memory not yet back."""
+    machine, jobs, _ = draw(runs())
+    split = draw(st.integers(0, len(jobs)))
+    running = []
+    for placement in decide(Backlog(jobs[:split]), (), machine, 0.0).placements:
+        held = held_mib(placement.job, placement.gpus, machine)
+        excess_mib = draw(st.sampled_from((0, 0, 100)))
+        running.append(
+            Running(
+                placement.job,
+                placement.gpus,
+                0.0,
+                tuple(mib + excess_mib for mib in held),
+                draw(st.sampled_from((None, None, 0))),
+            )
+        )
+    foreign = [draw(st.sampled_from((0, 50, 200))) for _ in machine.gpus]
+    gpus = tuple(
+        replace(gpu, foreign_mib=mib) for gpu, mib in zip(machine.gpus, foreign, strict=True)
+    )
+    return replace(machine, gpus=gpus), running, jobs[split:], draw(st.integers(0, 70))
+
+
+@settings(max_examples=80, deadline=None)
+@given(moments())
+def test_whatever_is_measured_nothing_is_started_where_it_does_not_fit(moment):
+    machine, running, pending, overtaking = moment
+    backlog = Backlog(pending)
+    for number in range(overtaking):
+        other = Job(f"other{number}", 100 + number, gpus=1, estimate_s=0.0)
+        backlog.add(other)
+        backlog.discard(other.id)
+    placements = decide(backlog, running, machine, 3.0).placements
+    assert len({each.job.id for each in placements}) == len(placements)
+    slots = sum(each.job.cpus for each in running if each.slots_held is None)
+    if placements:
+        assert slots + sum(each.job.cpus for each in placements) <= machine.slots
+    for gpu in machine.gpus:
+        old = [each for each in running if gpu.id in each.gpus]
+        new = [each.job for each in placements if gpu.id in each.gpus]
+        if not new:
+            continue
+        load_mib = gpu.foreign_mib + sum(each.held_mib[each.gpus.index(gpu.id)] for each in old)
+        load_mib += sum(max(0, job.vram_mib or 0) for job in new)
+        company = [each.job for each in old] + new
+        assert load_mib <= (gpu.shared_cap_mib if len(company) > 1 else gpu.capacity_mib)
+        assert len(company) == 1 or not any(job.alone or job.vram_mib is None for job in company)

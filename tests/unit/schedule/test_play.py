@@ -5,7 +5,7 @@ import pytest
 from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.decide import decide
 from tonnage.schedule.model import Gpu, Job, Machine, Running
-from tonnage.schedule.orders import LONGEST
+from tonnage.schedule.orders import USUAL
 from tonnage.schedule.play import play
 from tonnage.schedule.simulate import predict_end_s
 
@@ -23,7 +23,7 @@ def gpu_job(
 def test_memory_of_an_ended_job_is_back_right_after_the_first_starts():
     ended = Running(gpu_job("old", 800), ("a",), 0.0, (800,), slots_held=0)
     backlog = Backlog([gpu_job("new", 700)])
-    assert play(backlog, [ended], MACHINE, 5.0, LONGEST) == 15.0
+    assert play(backlog, [ended], MACHINE, 5.0, USUAL) == 15.0
     # It is not back yet, whatever the play expects.
     assert decide(backlog, [ended], MACHINE, 5.0).placements == ()
 
@@ -31,13 +31,13 @@ def test_memory_of_an_ended_job_is_back_right_after_the_first_starts():
 def test_jobs_that_can_never_start_make_a_play_endless_not_short():
     blocked = Machine((Gpu("a", 1000, 850, foreign_mib=900),), 4)
     backlog = Backlog([gpu_job("new", 700)])
-    assert play(backlog, [], blocked, 0.0, LONGEST) == float("inf")
+    assert play(backlog, [], blocked, 0.0, USUAL) == float("inf")
     assert predict_end_s(backlog, [], blocked, 0.0) is None
 
 
 def test_a_play_leaves_the_backlog_as_it_was():
     backlog = Backlog([gpu_job(f"{i}", 300, 10.0, i) for i in range(5)])
-    play(backlog, [], MACHINE, 0.0, LONGEST)
+    play(backlog, [], MACHINE, 0.0, USUAL)
     assert [group.left for group in backlog.groups] == [5]
 
 
