@@ -41,8 +41,11 @@ demo: $(READY)
 
 # PATH first, so that the commands which tests start are this environment's.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tonnage runs its own tests. Bytecode is kept whatever the caller's environment says: hundreds of
+# interpreters start.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --pack $(PYTEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -10,7 +10,25 @@ import pytest
 from tonnage.devices.nvml import NoDriver, open_nvml
 from tonnage.devices.visibility import visible_gpus
 
-pytestmark = [pytest.mark.post_merge, pytest.mark.integration, pytest.mark.gpu_1]
+
+def gpus_or_reason():
+    """The UUIDs of this machine's GPUs, or why there are none."""
+    backend = open_nvml()
+    if isinstance(backend, NoDriver):
+        return [], backend.reason.value
+    try:
+        return [gpu.uuid for gpu in backend.list_gpus()], "the driver shows none"
+    finally:
+        backend.close()
+
+
+UUIDS, REASON = gpus_or_reason()
+pytestmark = [
+    pytest.mark.post_merge,
+    pytest.mark.integration,
+    pytest.mark.gpu_1,
+    pytest.mark.skipif(not UUIDS, reason=f"needs a GPU: {REASON}"),
+]
 
 # Counts devices as CUDA does, and says what of it this process shows.
 COUNT = """
@@ -29,19 +47,10 @@ print(json.dumps({"code": code, "count": count.value, "before": before,
 NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE: what cuInit says behind a mask that leaves nothing
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def uuids():
     """The UUIDs of this machine's GPUs."""
-    backend = open_nvml()
-    if isinstance(backend, NoDriver):
-        pytest.skip(f"needs a GPU: {backend.reason.value}")
-    try:
-        gpus = backend.list_gpus()
-    finally:
-        backend.close()
-    if not gpus:
-        pytest.skip("needs a GPU: the driver shows none")
-    return [gpu.uuid for gpu in gpus]
+    return UUIDS
 
 
 def count_by_cuda(mask):

@@ -118,6 +118,24 @@ def test_fine(): pass
     result.stdout.fnmatch_lines(["needs 40.0 GiB on one GPU, the largest here has 24.0 GiB"])
 
 
+def test_what_cannot_run_here_but_skips_itself_is_skipped(pytester):
+    suite(
+        pytester,
+        """
+@pytest.mark.gpu_1
+@pytest.mark.skipif(True, reason="no GPU here")
+def test_skips(): pass
+
+@pytest.mark.gpu_1
+@pytest.mark.skipif("1 / 0", reason="cannot be evaluated")
+def test_broken_condition(): pass
+""",
+    )
+    result = run(pytester, "--gpus", "none")
+    assert result.parseoutcomes() == {"skipped": 1, "errors": 1}
+    result.stdout.fnmatch_lines(["needs 1 GPU, this machine has none"])
+
+
 def test_an_undeclared_test_has_a_card_to_itself_and_is_told_of(pytester):
     suite(
         pytester,

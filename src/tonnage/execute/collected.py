@@ -3,6 +3,7 @@
 import pytest
 
 from tonnage.errors import MarkerError
+from tonnage.execute import pytest_internals
 from tonnage.execute.messages import CollectedTest
 from tonnage.execute.relay import TIMEOUT
 from tonnage.execute.settled import SETTLED
@@ -34,7 +35,14 @@ def _collected_test(item: pytest.Item, vocabulary: Vocabulary) -> CollectedTest:
         requirement, problem = Requirement(), _problem(item, error)
     if requirement.timeout_s is not None:
         item.stash[TIMEOUT] = requirement.timeout_s
-    return CollectedTest(item.nodeid, str(item.path), list(item.location), requirement, problem)
+    return CollectedTest(
+        node_id=item.nodeid,
+        path=str(item.path),
+        location=list(item.location),
+        requirement=requirement,
+        problem=problem,
+        skips=pytest_internals.skips(item),
+    )
 
 
 def _problem(item: pytest.Item, error: MarkerError) -> str:

@@ -24,7 +24,7 @@ from tonnage.execute.jobs import (
     Undeclared,
     describe_gpus,
     machine_of,
-    run_test,
+    run_tests,
 )
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.output import stacks, tail
@@ -164,19 +164,14 @@ class Controller:
         """Wait for the collection, and weigh it. Raises as execute.collecting.collect does."""
         self._collection = collect(self._agent, zygote_environment(self._user_environment))
         self._our_index = {theirs: ours for ours, theirs in self._collection.zygote_index.items()}
-        self._tests = [
-            run_test(
-                index,
-                test.node_id,
-                test.requirement,
-                self._gpus,
-                isolation=self._settings.isolation,
-                undeclared=self._settings.undeclared,
-                problem=test.problem,
-                is_fresh=index not in self._collection.zygote_index,
-            )
-            for index, test in enumerate(self._collection.tests)
-        ]
+        self._tests = run_tests(
+            self._collection.tests,
+            self._gpus,
+            self._machine,
+            isolation=self._settings.isolation,
+            undeclared=self._settings.undeclared,
+            forkable=self._collection.zygote_index,
+        )
         return self._collection
 
     def execute(self) -> None:

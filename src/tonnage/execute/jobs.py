@@ -4,13 +4,15 @@ Here the run's policies meet the requirement: which process a test gets, what an
 is given, which cards its marks allow.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tonnage.devices.backend import DeviceGpu
+from tonnage.execute.messages import CollectedTest
 from tonnage.markers.requirement import Requirement
 from tonnage.record.events import GpuDescription
+from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.estimate import estimate_s
 from tonnage.schedule.model import Gpu, Job, Machine
 
@@ -63,6 +65,39 @@ def machine_of(
         slots=slots,
         memory_mib=memory_mib,
     )
+
+
+def run_tests(
+    collected: Sequence[CollectedTest],
+    gpus: Sequence[GpuDescription],
+    machine: Machine,
+    *,
+    isolation: Isolation | None,
+    undeclared: Undeclared,
+    forkable: Container[int] | None = None,
+) -> list[RunTest]:
+    """The jobs of a collection. `forkable`: indices that need no new interpreter; None: all.
+
+    A test that cannot run on this machine but would skip itself is let run, without anything, to
+    do so.
+    """
+    tests = []
+    for index, each in enumerate(collected):
+        test = run_test(
+            index,
+            each.node_id,
+            each.requirement,
+            gpus,
+            isolation=isolation,
+            undeclared=undeclared,
+            problem=each.problem,
+            is_fresh=forkable is not None and index not in forkable,
+        )
+        if each.skips and unplaceable(test.job, machine):
+            nothing = Job(test.job.id, index, estimate_s=test.job.estimate_s)
+            test = replace(test, job=nothing)
+        tests.append(test)
+    return tests
 
 
 def run_test(

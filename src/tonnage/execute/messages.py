@@ -124,13 +124,17 @@ class WarningRecorded:
 
 @dataclass(frozen=True, slots=True)
 class CollectedTest:
-    """One test as collected. `problem` says why its marks cannot be used, None when they can."""
+    """One test as collected. `problem` says why its marks cannot be used, None when they can.
+
+    `skips`: its skip marks said so where it was collected.
+    """
 
     node_id: str
     path: str
     location: list[Any]
     requirement: Requirement
     problem: str | None = None
+    skips: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 from _pytest.capture import FDCaptureBase
 from _pytest.config import _prepareconfig
 from _pytest.junitxml import xml_key
+from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
 
 
@@ -109,6 +110,14 @@ def add_to_xml(config: pytest.Config, report: Any, noted: list[tuple[str, str, s
             xml.node_reporter(report).add_attribute(name, value)
         elif (name, value) not in xml.global_properties:
             xml.add_global_property(name, value)
+
+
+def skips(item: pytest.Item) -> bool:
+    """Whether the item's skip marks would skip it here and now."""
+    try:
+        return evaluate_skip_marks(item) is not None
+    except (Exception, pytest.fail.Exception):
+        return False  # a condition that cannot be evaluated is reported when the test runs
 
 
 def tear_down_all(session: pytest.Session) -> None:

@@ -15,6 +15,7 @@ from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.decide import decide
 from tonnage.schedule.estimate import estimate_s
+from tonnage.schedule.fit import reserved_mib
 from tonnage.schedule.model import Job, Machine, Running
 from tonnage.schedule.simulate import predict_end_s
 
@@ -475,10 +476,8 @@ class RunState:
             tests = (test.index,)
             job = test.job
             self._backlog.discard(test.job.id)
-        capacity = {gpu.id: gpu.capacity_mib for gpu in self._machine.gpus}
-        reserved = tuple(
-            capacity[gpu] if test.job.vram_mib is None else test.job.vram_mib for gpu in gpus
-        )
+        cards = {gpu.id: gpu for gpu in self._machine.gpus}
+        reserved = tuple(reserved_mib(test.job, cards[gpu]) for gpu in gpus)
         unit = _Unit(
             id=number,
             job=job,

@@ -9,7 +9,7 @@ from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
 from tonnage.devices.open import open_devices
 from tonnage.execute.collected import collected_tests
-from tonnage.execute.jobs import describe_gpus, machine_of, run_test
+from tonnage.execute.jobs import describe_gpus, machine_of, run_tests
 from tonnage.execute.plan import Plan, make_plan, plan_lines
 from tonnage.execute.settled import SETTLED
 from tonnage.plugin.options import Options
@@ -34,19 +34,14 @@ class DryRunPlugin:
         if session.testsfailed and not self._config.option.continue_on_collection_errors:
             return None  # pytest's own loop says what is wrong
         gpus = describe_gpus(self._devices.gpus)
-        tests = [
-            run_test(
-                index,
-                test.node_id,
-                test.requirement,
-                gpus,
-                isolation=self._options.isolation,
-                undeclared=self._options.undeclared,
-                problem=test.problem,
-            )
-            for index, test in enumerate(collected_tests(session))
-        ]
         machine = machine_of(gpus, self._slots, None, self._settings.vram_margin)
+        tests = run_tests(
+            collected_tests(session),
+            gpus,
+            machine,
+            isolation=self._options.isolation,
+            undeclared=self._options.undeclared,
+        )
         self.plan = make_plan(tests, machine, gpus)
         return True
 
