@@ -3,10 +3,8 @@
 All waiting of a run happens in `Agent.wait`, in one thread.
 """
 
-import json
 import os
 import selectors
-import signal
 import socket
 import subprocess
 from dataclasses import dataclass, replace
@@ -14,10 +12,10 @@ from pathlib import Path
 
 from tonnage.execute import messages
 from tonnage.execute.child import Places
-from tonnage.execute.family import descendants_of, signal_all, signal_name
+from tonnage.execute.family import signal_name
 from tonnage.execute.frames import FrameSocket
+from tonnage.execute.launch import Launched, launch
 from tonnage.execute.output import stacks
-from tonnage.execute.zygote import command
 
 # What the zygote may take to finish its session once told to; then it is ended.
 _SESSION_FINISH_LIMIT_S = 30.0
@@ -51,17 +49,20 @@ Arrival = FromZygote | FromUnit | ZygoteLost
 class Agent:
     """Starts the zygote and its units, talks to them, and leaves nothing behind."""
 
-    def __init__(self, opening: messages.OpenSession, *, inherit_output: bool) -> None:
+    def __init__(
+        self, opening: messages.OpenSession, launched: Launched, *, inherit_output: bool
+    ) -> None:
         self._opening = opening
+        self._launched: Launched | None = launched  # not yet in use
         self._inherit_output = inherit_output  # with -s tests write to the terminal themselves
         self._selector = selectors.DefaultSelector()
-        self._zygote: subprocess.Popen[bytes] | None = None
+        self._zygote: Launched | None = None
         self._channel: FrameSocket | None = None
         self._units: dict[int, FrameSocket] = {}
         self._arrived: list[Arrival] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
-        self._serving = False
+        self._serving = self._is_finishing = False
         self._said_goodbye = False
 
     @property
@@ -79,33 +80,18 @@ class Agent:
         return Places.of(self._opening, unit, lane)
 
     def open(
-        self,
-        environment: dict[str, str],
-        *,
-        refused: dict[str, str] | None = None,
-        excluded: list[str] | None = None,
+        self, *, refused: dict[str, str] | None = None, excluded: list[str] | None = None
     ) -> None:
-        """Start a zygote (in place of an earlier one), which begins to collect at once."""
-        self._end_zygote()
-        opening = replace(self._opening, refused=refused or {}, excluded=excluded or [])
-        self._opening = opening
-        settings = Path(opening.run_directory) / "session.json"
-        settings.write_text(json.dumps(messages.to_json(opening)), encoding="utf-8")
-        ours, theirs = socket.socketpair()
-        with theirs, self.log.open("wb") as log:
-            output = None if self._inherit_output else log
-            self._zygote = subprocess.Popen(
-                command("zygote", theirs.fileno(), str(settings)),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                start_new_session=True,
-            )
-        ours.setblocking(False)
-        self._channel = FrameSocket(ours)
-        self._selector.register(ours, selectors.EVENT_READ, self._channel)
+        """Have a zygote (a new one in place of an earlier one) collect from now on."""
+        launched, self._launched = self._launched, None
+        if launched is None:
+            self._end_zygote()
+            launched = launch(self.log, inherit_output=self._inherit_output)
+        self._zygote = launched
+        self._channel = FrameSocket(launched.sock)
+        self._selector.register(launched.sock, selectors.EVENT_READ, self._channel)
+        self._opening = replace(self._opening, refused=refused or {}, excluded=excluded or [])
+        self._tell_zygote(self._opening)
 
     def start_unit(self, start: messages.StartProcess) -> None:
         """Have the zygote start a unit."""
@@ -142,12 +128,17 @@ class Agent:
         arrived, self._arrived = self._arrived, []
         return arrived
 
-    def close(self, exit_status: int) -> None:
-        """Let the zygote finish its session, end it if it cannot, and let go of everything."""
-        if self._serving and self._zygote is not None and self._channel is not None:
+    def finish(self, exit_status: int) -> None:
+        """Have the zygote finish its session with pytest's status; `close` waits for it."""
+        if self._serving:
+            self._is_finishing = True
             self._tell_zygote(messages.EndSession(exit_status))
+
+    def close(self) -> None:
+        """Give the zygote time to finish, end it if it cannot, and let go of everything."""
+        if self._is_finishing and self._zygote is not None:
             try:
-                self._zygote.wait(_SESSION_FINISH_LIMIT_S)
+                self._zygote.process.wait(_SESSION_FINISH_LIMIT_S)
             except subprocess.TimeoutExpired:
                 pass  # ended below
         self._end_zygote()
@@ -214,16 +205,14 @@ class Agent:
     def _how_it_ended(self) -> str:
         assert self._zygote is not None
         try:
-            code = self._zygote.wait(5.0)
+            code = self._zygote.process.wait(5.0)
         except subprocess.TimeoutExpired:
             return "stopped answering"
         return f"died of {signal_name(-code)}" if code < 0 else f"exited with status {code}"
 
     def _end_zygote(self) -> None:
-        if self._zygote is not None and self._zygote.poll() is None:
-            family = (self._zygote.pid, *descendants_of(self._zygote.pid))
-            signal_all(family, signal.SIGKILL)
-            self._zygote.wait()
+        if self._zygote is not None:
+            self._zygote.end()
         self._zygote = None
         self._serving = self._said_goodbye = False
         for channel in (self._channel, *self._units.values()):

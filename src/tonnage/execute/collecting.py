@@ -40,7 +40,7 @@ class Collection:
     notices: list[str] = field(default_factory=list)
 
 
-def collect(agent: Agent, environment: dict[str, str]) -> Collection:
+def collect(agent: Agent) -> Collection:
     """Wait for the collection that `agent` has begun, repeating it where files demand that.
 
     Raises pytest.UsageError as the collecting session did, AgentError when the process is lost
@@ -56,11 +56,11 @@ def collect(agent: Agent, environment: dict[str, str]) -> Collection:
         said = agent.last_words()
         reason = f"the process {result.how} while importing this file"
         refused[result.path] = f"{reason}:\n{said}" if said else reason
-        agent.open(environment, refused=refused)
+        agent.open(refused=refused)
     collection, hazards = result
     if not collection.is_complete:
         return collection
-    return _around_hazards(agent, environment, refused, collection, hazards)
+    return _around_hazards(agent, refused, collection, hazards)
 
 
 def lost(how: str, last_words: str) -> AgentError:
@@ -124,7 +124,6 @@ def _await(agent: Agent) -> tuple[Collection, _Hazards] | _Crash:
 
 def _around_hazards(
     agent: Agent,
-    environment: dict[str, str],
     refused: dict[str, str],
     collection: Collection,
     hazards: _Hazards,
@@ -140,13 +139,13 @@ def _around_hazards(
         excluded |= culprits
         if files <= excluded.keys():
             break
-        agent.open(environment, refused=refused, excluded=list(excluded))
+        agent.open(refused=refused, excluded=list(excluded))
         try:
             result = _await(agent)
         except pytest.UsageError:
             result = _Crash("", "refused its arguments")
         if isinstance(result, _Crash) or not result[0].is_complete:
-            agent.open(environment, refused=refused)
+            agent.open(refused=refused)
             _await(agent)
             break
         again, hazards = result

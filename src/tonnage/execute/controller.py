@@ -16,7 +16,7 @@ from tonnage.devices.open import Devices
 from tonnage.execute import messages, state
 from tonnage.execute.agent import Agent, Arrival, FromUnit, FromZygote, ZygoteLost
 from tonnage.execute.collecting import Collection, collect, lost
-from tonnage.execute.environment import unit_environment, zygote_environment
+from tonnage.execute.environment import unit_environment
 from tonnage.execute.family import signal_name
 from tonnage.execute.jobs import (
     Isolation,
@@ -26,6 +26,7 @@ from tonnage.execute.jobs import (
     machine_of,
     run_tests,
 )
+from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.output import stacks, tail
 from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of
@@ -44,6 +45,7 @@ class RunSettings:
     """What a run is told: what to collect, and Tonnage's own settings."""
 
     opening: messages.OpenSession
+    launched: Launched
     run_id: str
     slots: int
     memory_mib: int | None
@@ -117,7 +119,7 @@ class _Unit:
 
 
 class Controller:
-    """One run: `open`, `collect`, `execute`, `close`; the last whatever happened before."""
+    """One run: `open`, `collect`, `execute`, `finish`; and `close`, whatever happened before."""
 
     def __init__(
         self, settings: RunSettings, devices: Devices, listener: Listener, clock: Clock
@@ -127,8 +129,9 @@ class Controller:
         self._listener = listener
         self._clock = clock
         self._zero_s = clock.monotonic_s()
-        self._user_environment = {**os.environ, **devices.base_environment}
-        self._agent = Agent(settings.opening, inherit_output=settings.inherit_output)
+        self._agent = Agent(
+            settings.opening, settings.launched, inherit_output=settings.inherit_output
+        )
         self._memory = MemoryWatch(devices, settings.sample_interval_s, self._agent.wake_fd, clock)
         self._gpus = describe_gpus(devices.gpus)
         self._machine = machine_of(
@@ -158,11 +161,11 @@ class Controller:
                 self._devices.note,
             )
         )
-        self._agent.open(zygote_environment(self._user_environment))
+        self._agent.open()
 
     def collect(self) -> Collection:
         """Wait for the collection, and weigh it. Raises as execute.collecting.collect does."""
-        self._collection = collect(self._agent, zygote_environment(self._user_environment))
+        self._collection = collect(self._agent)
         self._our_index = {theirs: ours for ours, theirs in self._collection.zygote_index.items()}
         self._tests = run_tests(
             self._collection.tests,
@@ -199,10 +202,14 @@ class Controller:
         if self._stop is not None:
             raise self._stop
 
-    def close(self, exit_status: int) -> None:
-        """End the zygote's session and everything that is still there."""
-        self._agent.close(exit_status)
+    def finish(self, exit_status: int) -> None:
+        """Have the zygote finish its session, while the caller does other things."""
+        self._agent.finish(exit_status)
         self._tell(events.RunFinished(self._now_s(), exit_status))
+
+    def close(self) -> None:
+        """Wait for the end of the zygote, and end everything that is still there."""
+        self._agent.close()
 
     # -------------------------------------------------------------- the loop
 
@@ -281,7 +288,7 @@ class Controller:
     def _start_unit(self, start: state.StartUnit) -> None:
         test = self._tests[start.tests[0]]
         environment = unit_environment(
-            self._user_environment,
+            os.environ,
             self._gpu_environment(start.gpus),
             test.requirement,
             self._settings.run_id,

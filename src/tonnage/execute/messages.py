@@ -15,9 +15,10 @@ from tonnage.markers.requirement import Requirement
 class OpenSession:
     """The first message: what to collect, and where to keep things.
 
-    `parent` is the sender's pid. `settled` is execute.settled's, as JSON. `refused`, by file:
-    report a collection error with this text instead of importing the file. `excluded`: files to
-    pass over. `cleanup`: directories to remove should the sender die.
+    `parent` is the sender's pid. `settled` is execute.settled's, as JSON. `environment` is added
+    to the process's own. `refused`, by file: report a collection error with this text instead of
+    importing the file. `excluded`: files to pass over. `cleanup`: directories to remove should
+    the sender die.
     """
 
     args: list[str]
@@ -28,6 +29,7 @@ class OpenSession:
     base_temp: str
     slots: int
     settled: dict[str, Any]
+    environment: dict[str, str]
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
     cleanup: list[str] = field(default_factory=list)

@@ -24,6 +24,8 @@ from tonnage.schedule.simulate import predict_end_s
 _LARGEST_HELPING = 16
 _HELPINGS_LEFT_PER_SLOT = 4
 _LONGEST_HELPING_S = 1.0
+# An estimate that moves by less than this share is left as it was.
+_SAME_ESTIMATE = 0.2
 # How long a finished test's GPU memory may take to come back before what remains counts as
 # somebody else's. Drivers free asynchronously, usually within a few hundred milliseconds.
 RELEASE_LIMIT_S = 5.0
@@ -204,6 +206,7 @@ class RunState:
         for test in tests:
             self._siblings.setdefault(test.function, []).append(test.index)
         self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
+        self._learned_s: dict[str, float] = {}  # what the others were last estimated by
         self._machine = machine
         self._empty_machine = machine
         self._timeout_grace_s = timeout_grace_s
@@ -352,11 +355,16 @@ class RunState:
         taken_s.append(duration_s)
         if len(taken_s).bit_count() != 1:
             return
+        new_s = estimate_s(taken_s, None)
+        assert new_s is not None
+        old_s = self._learned_s.get(function)
+        if old_s is not None and abs(new_s - old_s) <= _SAME_ESTIMATE * old_s:
+            return
+        self._learned_s[function] = new_s
         for index in self._siblings[function]:
             sibling = self._tests[index]
             if sibling.job.id in self._backlog:
-                estimate = estimate_s(taken_s, sibling.requirement.timeout_s)
-                job = replace(sibling.job, estimate_s=estimate)
+                job = replace(sibling.job, estimate_s=new_s)
                 self._tests[index] = replace(sibling, job=job)
                 self._backlog.discard(job.id)
                 self._backlog.add(job)

@@ -23,32 +23,25 @@ from tonnage.execute.child import Places, become_test_process
 from tonnage.execute.collected import collected_tests
 from tonnage.execute.family import adopt_orphans, die_with_parent
 from tonnage.execute.frames import FrameSocket
+from tonnage.execute.launch import command
 from tonnage.execute.relay import Relay
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.execute.supervision import Supervisor
 
-# How a process of ours starts: with the parent's import path instead of the one that `-c` or `-m`
-# would make, and without a file in the working directory shadowing the standard library.
-_BOOT = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
-    "from tonnage.execute.{module} import main; sys.exit(main(int(sys.argv[1]), sys.argv[2]))"
-)
 
-
-def command(module: str, fd: int, argument: str) -> list[str]:
-    """The command line of `tonnage.execute.<module>.main(fd, argument)` in a new interpreter."""
-    code = _BOOT.format(module=module)
-    flags = pytest_internals.interpreter_flags()
-    return [sys.executable, *flags, "-c", code, str(fd), argument, *sys.path]
-
-
-def main(fd: int, settings: str) -> int:
-    """Run the session described by the OpenSession in JSON file `settings`; serve socket `fd`."""
-    opening = messages.from_json(json.loads(Path(settings).read_text(encoding="utf-8")))
-    assert isinstance(opening, messages.OpenSession)
-    channel = FrameSocket(socket.socket(fileno=fd))
-    die_with_parent(opening.parent)
+def main(fd: int, parent: str) -> int:
+    """Run the session that an OpenSession on socket `fd` describes; `parent` sends it (a pid)."""
+    die_with_parent(int(parent))
     adopt_orphans()
+    channel = FrameSocket(socket.socket(fileno=fd))
+    received: list[object] = []
+    while not received:
+        received, closed = channel.receive()
+        if closed:
+            return 0  # it was not needed after all
+    opening = messages.from_json(received[0])
+    assert isinstance(opening, messages.OpenSession)
+    os.environ.update(opening.environment)
 
     relay = Relay()
     zygote = Zygote(opening, channel, relay)

@@ -8,6 +8,7 @@ import pytest
 
 from tonnage.errors import TonnageError
 from tonnage.execute.settled import SETTLED, Settled
+from tonnage.plugin.early import EARLY, start_early, will_pack
 from tonnage.plugin.select_options import read_select_options
 
 
@@ -29,6 +30,8 @@ def activate(config: pytest.Config) -> None:
     """
     try:
         if SETTLED not in config.stash:
+            if will_pack(config):
+                config.stash[EARLY] = start_early(config)
             from tonnage.plugin.session import settle
 
             config.stash[SETTLED] = settle(config)

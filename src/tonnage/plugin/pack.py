@@ -12,11 +12,11 @@ from tonnage.clock import SystemClock
 from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
 from tonnage.devices.open import open_devices
-from tonnage.devices.scratch import ScratchDirectory
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.settled import SETTLED
+from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
@@ -39,14 +39,13 @@ class PackPlugin:
         cpus = available_cpus()
         self._slots = cpus if options.slots == "auto" else options.slots
         self._settings = settings
-        self._scratch = ScratchDirectory("tonnage-run-")
-        self._run_directory = self._scratch.path
+        self._early = config.stash[EARLY]
+        self._run_directory = self._early.directory
         self._events: list[events.Event] = []
         self._controller: Controller | None = None
         self._replay: Replay | None = None
         self._screen: Screen | None = None
         self._session: pytest.Session | None = None
-        self._is_closed = False
 
     # -------------------------------------------------------------- pytest's hooks
 
@@ -118,7 +117,8 @@ class PackPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self._close(int(exitstatus))
+        if self._controller is not None:
+            self._controller.finish(int(exitstatus))
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -136,8 +136,10 @@ class PackPlugin:
                 terminalreporter.write_line(f"trace: {self._options.pack_trace}")
 
     def pytest_unconfigure(self) -> None:
-        self._close(int(pytest.ExitCode.INTERNAL_ERROR))
-        self._scratch.remove()
+        if self._controller is not None:
+            self._controller.close()
+        self._devices.close()
+        self._early.end()
 
     def _run_settings(self) -> RunSettings:
         config, options, settings = self._config, self._options, self._settings
@@ -154,8 +156,10 @@ class PackPlugin:
                 base_temp=str(base_temp),
                 slots=self._slots,
                 settled=config.stash[SETTLED].to_json(),
+                environment=self._devices.base_environment,
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
             ),
+            launched=self._early.launched,
             run_id=self._run_directory.name,
             slots=self._slots,
             memory_mib=None,
@@ -167,14 +171,6 @@ class PackPlugin:
             sample_interval_s=settings.sample_interval_s,
             inherit_output=config.option.capture == "no",
         )
-
-    def _close(self, exit_status: int) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._controller is not None:
-            self._controller.close(exit_status)
-        self._devices.close()
 
     # -------------------------------------------------------------- the run's listener
 

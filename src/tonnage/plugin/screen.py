@@ -1,16 +1,16 @@
 """Joining pytest's terminal output with the live view: one writes above, one redraws below."""
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from rich.console import Console
-from rich.text import Text
 
 from tonnage.clock import Clock
 from tonnage.execute import pytest_internals
 from tonnage.record import events
-from tonnage.report.live import LiveView
+
+if TYPE_CHECKING:  # rich is imported where there is a terminal to draw on
+    from tonnage.report.live import LiveView
 
 
 class Screen:
@@ -33,6 +33,10 @@ class Screen:
         reporter = self._reporter
         if reporter is None or not reporter.isatty or self._config.option.capture == "no":
             return
+        from rich.console import Console
+
+        from tonnage.report.live import LiveView
+
         self._file = pytest_internals.terminal_file(reporter)
         view = LiveView(Console(file=self._file), self._clock)
         view.start()
@@ -88,11 +92,13 @@ class _Above:
 
     encoding = "utf-8"
 
-    def __init__(self, view: LiveView) -> None:
+    def __init__(self, view: "LiveView") -> None:
         self._view = view
         self._line = ""
 
     def write(self, text: str) -> int:
+        from rich.text import Text
+
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             self._view.print_above(Text.from_ansi(line))

@@ -7,16 +7,9 @@ import pytest
 from tonnage.config import Settings, load_settings
 from tonnage.execute.settled import Settled
 from tonnage.markers.vocabulary import Vocabulary
+from tonnage.plugin.early import EARLY, one_process_option
 from tonnage.plugin.options import read_options
 
-# Options under which pytest talks to its user, or shows instead of running: they need one process.
-_ONE_PROCESS = {
-    "usepdb": "--pdb",
-    "trace": "--trace",
-    "setupshow": "--setup-show",
-    "setuponly": "--setup-only",
-    "setupplan": "--setup-plan",
-}
 _SETTINGS = pytest.StashKey[Settings]()
 
 
@@ -39,16 +32,13 @@ def take_over(config: pytest.Config, vocabulary: Vocabulary, notices: list[str])
 
         manager.register(DryRunPlugin(config, options, settings), "tonnage-dry-run")
         return
-    if not options.pack or config.option.collectonly:
-        return
-    for name, flag in _ONE_PROCESS.items():
-        if getattr(config.option, name, False):
-            line = f"--pack is left aside: {flag} needs all tests in one process"
-            manager.register(_Header([line]), "tonnage-header")
-            return
-    from tonnage.plugin.pack import PackPlugin
+    if options.pack and EARLY in config.stash:
+        from tonnage.plugin.pack import PackPlugin
 
-    manager.register(PackPlugin(config, options, settings, notices), "tonnage-pack")
+        manager.register(PackPlugin(config, options, settings, notices), "tonnage-pack")
+    elif options.pack and (flag := one_process_option(config)):
+        line = f"--pack is left aside: {flag} needs all tests in one process"
+        manager.register(_Header([line]), "tonnage-header")
 
 
 class _Header:

@@ -8,7 +8,9 @@ from tonnage.markers.requirement import Requirement
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
 EXAMPLES = [
-    messages.OpenSession(["-q"], ["pytest", "-q"], "/d", 7, "/run", "/tmp", 2, {}, {"a.py": "why"}),
+    messages.OpenSession(
+        ["-q"], ["pytest", "-q"], "/d", 7, "/run", "/tmp", 2, {}, {}, {"a.py": "why"}
+    ),
     messages.StartProcess(1, [0, 3], True, 0, {"A": "b"}),
     messages.StartProcess(1, [0], True, 0, {}, messages.FreshStart("/d/a.py", ["a.py::t"])),
     messages.EndProcess(1, 0.5),
