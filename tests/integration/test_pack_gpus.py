@@ -239,6 +239,19 @@ def test_holds(n):
     assert run(pytester, "--slots", "3").parseoutcomes() == {"passed": 3}
 
 
+def test_more_host_memory_than_there_is_cannot_run(pytester):
+    suite(
+        pytester,
+        """
+@pytest.mark.needs(gpus=0, memory_gib=1_000_000)
+def test_huge(): pass
+""",
+    )
+    result = run(pytester)
+    assert result.parseoutcomes() == {"errors": 1}
+    result.stdout.fnmatch_lines(["needs 1000000.0 GiB of host memory, this machine has *"])
+
+
 def test_the_trace_has_the_tests_on_their_gpus(pytester):
     suite(
         pytester,

@@ -5,8 +5,9 @@ slow and the timed ones fail.
 """
 
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from tonnage.devices.cgroups import cgroup_directories, lines_of
 
 
 def available_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
@@ -16,7 +17,7 @@ def available_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
     number of CPUs to start from (None: ask the system).
     """
     limit = float(_affinity() if affinity is None else affinity)
-    for directory in _cgroup_directories(root):
+    for directory in cgroup_directories(root, "cpu"):
         limit = min(limit, _quota_v2(directory), _quota_v1(directory))
     return max(1, int(limit))
 
@@ -27,36 +28,16 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_directories(root: Path) -> Iterator[Path]:
-    """Directories of this process's CPU cgroup and of each one above it, of either version."""
-    for line in _lines(root / "proc/self/cgroup"):
-        hierarchy, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if hierarchy == "0":
-            names = ["", "unified"]
-        elif "cpu" in controllers.split(","):
-            names = list(dict.fromkeys((controllers, "cpu", "cpu,cpuacct")))
-        else:
-            continue
-        # Inside a container the path may be the host's, of which only the upper end exists here;
-        # the walk then begins to find files at the container's own root.
-        inside = PurePosixPath(path.lstrip("/"))
-        for name in names:
-            mount = root / "sys/fs/cgroup" / name
-            for part in (inside, *inside.parents):
-                yield mount / part
-
-
 def _quota_v2(directory: Path) -> float:
-    fields = next(iter(_lines(directory / "cpu.max")), "").split()
+    fields = next(iter(lines_of(directory / "cpu.max")), "").split()
     if len(fields) != 2:
         return float("inf")
     return _ratio(*fields)
 
 
 def _quota_v1(directory: Path) -> float:
-    quota = next(iter(_lines(directory / "cpu.cfs_quota_us")), "")
-    period = next(iter(_lines(directory / "cpu.cfs_period_us")), "")
+    quota = next(iter(lines_of(directory / "cpu.cfs_quota_us")), "")
+    period = next(iter(lines_of(directory / "cpu.cfs_period_us")), "")
     return _ratio(quota, period)
 
 
@@ -67,10 +48,3 @@ def _ratio(quota: str, period: str) -> float:
     except ValueError:
         return float("inf")
     return microseconds / per if microseconds > 0 and per > 0 else float("inf")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []

@@ -7,6 +7,7 @@ import pytest
 
 from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
+from tonnage.devices.host_memory import host_memory_mib
 from tonnage.devices.open import open_devices
 from tonnage.execute.collected import collected_tests
 from tonnage.execute.jobs import describe_gpus, machine_of, run_tests
@@ -34,7 +35,7 @@ class DryRunPlugin:
         if session.testsfailed and not self._config.option.continue_on_collection_errors:
             return None  # pytest's own loop says what is wrong
         gpus = describe_gpus(self._devices.gpus)
-        machine = machine_of(gpus, self._slots, None, self._settings.vram_margin)
+        machine = machine_of(gpus, self._slots, host_memory_mib(), self._settings.vram_margin)
         tests = run_tests(
             collected_tests(session),
             gpus,

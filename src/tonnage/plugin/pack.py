@@ -11,6 +11,7 @@ import pytest
 from tonnage.clock import SystemClock
 from tonnage.config import Settings
 from tonnage.devices.cpus import available_cpus
+from tonnage.devices.host_memory import host_memory_mib
 from tonnage.devices.open import open_devices
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
@@ -162,7 +163,7 @@ class PackPlugin:
             launched=self._early.launched,
             run_id=self._run_directory.name,
             slots=self._slots,
-            memory_mib=None,
+            memory_mib=host_memory_mib(),
             isolation=options.isolation,
             undeclared=options.undeclared,
             vram_margin=settings.vram_margin,

@@ -1,0 +1,29 @@
+"""How much host memory this process may really use: what there is, and every limit above it."""
+
+from pathlib import Path
+
+from tonnage.devices.cgroups import cgroup_directories, lines_of
+from tonnage.units import mib_from_bytes
+
+
+def host_memory_mib(root: Path = Path("/")) -> int | None:
+    """The smallest of the machine's memory and the limits of all enclosing cgroups, in MiB.
+
+    None where the system does not say. `root` is where /proc and /sys are found.
+    """
+    limits = [
+        limit
+        for directory in cgroup_directories(root, "memory")
+        for name in ("memory.max", "memory.limit_in_bytes")
+        if (limit := _bytes(next(iter(lines_of(directory / name)), ""))) is not None
+    ]
+    for line in lines_of(root / "proc/meminfo"):
+        name, _, amount = line.partition(":")
+        if name == "MemTotal":
+            limits.append(int(amount.split()[0]) * 1024)
+    return mib_from_bytes(min(limits)) if limits else None
+
+
+def _bytes(text: str) -> int | None:
+    """A limit in bytes; None for `max` and for what is no number."""
+    return int(text) if text.isascii() and text.isdigit() else None
