@@ -195,6 +195,13 @@ def test_collect_only_is_plain_pytest(suite):
     assert result.ret == pytest.ExitCode.OK
 
 
+@pytest.mark.parametrize("args", [["--fixtures"], ["--markers"], ["--cache-show"], ["--version"]])
+def test_what_only_shows_is_plain_pytest(suite, args):
+    plain, packed = run(suite, *args, pack=False), run(suite, *args)
+    assert packed.ret == plain.ret == pytest.ExitCode.OK
+    assert "tonnage: " not in packed.stdout.str()
+
+
 def test_a_collection_error_interrupts_as_in_pytest(suite):
     suite.makepyfile(test_broken="import no_such_module_anywhere")
     result = run(suite)

@@ -76,14 +76,20 @@ def steps_of(text: str) -> list[File | Command]:
     return steps
 
 
-def environment() -> dict[str, str]:
-    """A reader's environment: this interpreter's commands first, nothing of the run around it."""
+def environment(directory: Path) -> dict[str, str]:
+    """A reader's environment: this interpreter's commands first, nothing of the run around it.
+
+    What commands leave in the system's temporary directory goes to one in `directory`.
+    """
+    scratch = directory / "tmp"
+    scratch.mkdir(exist_ok=True)
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST_", "TONNAGE_", "CUDA_VISIBLE", "MAKE"))
     }
-    return {**inherited, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**inherited, "PATH": path, "TMPDIR": str(scratch)}
 
 
 def checkout(directory: Path) -> Path:
@@ -117,7 +123,7 @@ def test_the_commands_of_a_document_work(document, tmp_path):
             done = subprocess.run(
                 ["bash", "-c", step.line],
                 cwd=checkout(tmp_path) if of_checkout else project,
-                env=environment(),
+                env=environment(tmp_path),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -17,7 +17,7 @@ def before_main(config: pytest.Config) -> None:
     option = config.option
     workers = getattr(option, "numprocesses", None)
     if workers or getattr(option, "tx", None):
-        if workers and option.tonnage_slots is None:
+        if workers and getattr(option, "tonnage_slots", None) is None:
             option.tonnage_slots = str(workers)
         option.numprocesses, option.dist, option.tx = None, "no", []
         config.stash[NOTICES] = ["--pack runs the tests; pytest-xdist's -n sets only the slots"]

@@ -16,6 +16,17 @@ _ONE_PROCESS = {
     "setuponly": "--setup-only",
     "setupplan": "--setup-plan",
 }
+# Options under which no test is run at all.
+_SHOW_ONLY = (
+    "collectonly",
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "cacheshow",
+    "tonnage_dry_run",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,9 @@ def one_process_option(config: pytest.Config) -> str | None:
 def will_pack(config: pytest.Config) -> bool:
     """Whether this session's tests will be run packed."""
     option = config.option
-    shows_only = (option.collectonly, option.help, option.version, option.markers)
     return bool(
         getattr(option, "tonnage_pack", None)
-        and not getattr(option, "tonnage_dry_run", None)
-        and not any(shows_only)
+        and not any(getattr(option, name, None) for name in _SHOW_ONLY)
         and one_process_option(config) is None
     )
 
