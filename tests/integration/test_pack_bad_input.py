@@ -87,8 +87,10 @@ def test_a_file_that_ends_the_process_while_imported_is_a_collection_error(pytes
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines_random(
         [
-            "ERROR test_exits.py - the process exited with status 7 while importing this file",
-            "ERROR test_crashes.py - the process died of SIGSEGV while importing this file*",
+            "the process exited with status 7 while importing this file",
+            "ERROR test_exits.py*",
+            "the process died of SIGSEGV while importing this file*",
+            "ERROR test_crashes.py*",
             "*Interrupted: 2 errors during collection*",
         ]
     )

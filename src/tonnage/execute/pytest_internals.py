@@ -3,6 +3,7 @@
 Checked with pytest 8.0 to 9.2. A release that changes one of these breaks this module only.
 """
 
+import io
 import os
 import subprocess
 from io import TextIOWrapper
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from _pytest._code.code import TerminalRepr
 from _pytest.capture import FDCaptureBase
-from _pytest.config import _prepareconfig
+from _pytest.config import _prepareconfig, create_terminal_writer
 from _pytest.junitxml import xml_key
 from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
@@ -23,10 +25,16 @@ def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
 
 
 def without_terminal(config: pytest.Config) -> None:
-    """Have this process report nothing on the terminal; its options stay known."""
+    """Have this process report nothing on the terminal; its options stay known.
+
+    pytest 8.0 asks the config for a writer when it explains an assertion, and the config asks the
+    reporter that is not there; it gets one that writes nowhere.
+    """
     module = config.pluginmanager.get_plugin("terminal")
     if module is not None:
         config.pluginmanager.unregister(module)
+    writer = create_terminal_writer(config, io.StringIO())
+    config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
 
 
 def capture_into(config: pytest.Config, out_path: str, err_path: str) -> None:
@@ -110,6 +118,30 @@ def add_to_xml(config: pytest.Config, report: Any, noted: list[tuple[str, str, s
             xml.node_reporter(report).add_attribute(name, value)
         elif (name, value) not in xml.global_properties:
             xml.add_global_property(name, value)
+
+
+class Explanation(TerminalRepr):
+    """A failure told in words instead of by a traceback."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @property
+    def reprcrash(self) -> "Explanation":
+        """Where pytest 8 looks for what its short summary shows."""
+        return self
+
+    @property
+    def message(self) -> str:
+        """The text, as the message of a crash."""
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        """Write it as pytest writes a failure."""
+        tw.line(self._text)
+
+    def __str__(self) -> str:
+        return self._text
 
 
 def skips(item: pytest.Item) -> bool:

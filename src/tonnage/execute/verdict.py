@@ -5,6 +5,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from tonnage.execute import pytest_internals
 from tonnage.record.outcomes import Outcome
 
 Phase = Literal["setup", "call", "teardown"]
@@ -62,7 +63,7 @@ def made_up_reports(
         location=location,
         keywords={},
         outcome="failed",
-        longrepr=text,
+        longrepr=pytest_internals.Explanation(text),
         when=phase,
         sections=list(sections),
         duration=duration_s,

@@ -95,13 +95,18 @@ def _dest(name: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options, each only as long as nobody else wants its name."""
+    taken = _names_of(parser)
     group = parser.getgroup("tonnage", "GPU-aware packing (Tonnage)")
     for name, attributes in _OPTIONS:
-        try:
+        if name not in taken:
             group.addoption(name, dest=_dest(name), default=None, **attributes)
-        except Exception:  # noqa: S112 - whoever had the name before us keeps it
-            continue
     _yield_names(parser, group)
+
+
+def _names_of(parser: Any) -> set[str]:
+    """The names of all options there are."""
+    groups = [parser._anonymous, *parser._groups]
+    return {name for group in groups for option in group.options for name in option.names()}
 
 
 def _yield_names(parser: Any, ours: Any) -> None:
