@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from tonnage.errors import ConfigError, suggestion
 from tonnage.markers.customise import Changes, customise
 from tonnage.markers.presets import PRESETS
+from tonnage.markers.requirement import Isolation
 from tonnage.markers.vocabulary import Vocabulary
 
 if sys.version_info >= (3, 11):
@@ -91,11 +92,21 @@ class Settings(_Table):
         '"whole", "cpu" or "error"',
         '"cpu"',
     )
-    isolation: Literal["test", "worker"] | None = _key(
+    isolation: Isolation | None = _key(
         None,
-        "What shares a process. test: nothing. worker: tests that need no GPU share a few workers.",
-        '"test" or "worker"',
-        '"test"',
+        "What shares a process. test: nothing. group: tests of one group, or with the same "
+        "expensive fixture. module: the tests of a module. worker: tests that need no GPU share a "
+        "few workers.",
+        '"test", "group", "module" or "worker"',
+        '"module"',
+    )
+    expensive_fixtures: tuple[str, ...] = _key(
+        (),
+        "Fixtures of module, package or session scope whose users share a process with "
+        'isolation = "group".',
+        "an array of fixture names",
+        '["model_server"]',
+        strict=False,
     )
     slots: Literal["auto"] | Annotated[int, Field(ge=1)] = _key(
         "auto",
@@ -124,6 +135,13 @@ class Settings(_Table):
         "a number of at least 0",
         "10.0",
         ge=0,
+    )
+    slow_after_s: float = _key(
+        60.0,
+        "Seconds after which a running test is called slow, and again each time they double.",
+        "a number above 0",
+        "300.0",
+        gt=0,
     )
     interrupt_grace_s: float = _key(
         10.0,

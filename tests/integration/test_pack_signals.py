@@ -133,15 +133,63 @@ def test_a_killed_controller_leaves_no_process_and_no_directory(packed):
     wait_until(lambda: nothing_is_left(packed))
 
 
-def test_a_killed_zygote_is_said_and_leaves_nothing(packed):
-    (zygote,) = [
+def zygote_of(run: Run) -> int | None:
+    """The pid of the run's zygote; None when there is none just now."""
+    found = [
         pid
-        for pid in processes_of(packed.mark)
+        for pid in processes_of(run.mark)
         if b"tonnage.execute.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
         and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-        == str(packed.process.pid)
+        == str(run.process.pid)
     ]
+    return found[0] if found else None
+
+
+def test_a_killed_zygote_costs_what_ran_and_the_rest_goes_on(packed):
+    packed.wait_for("running1")
+    zygote = zygote_of(packed)
+    assert zygote is not None
     os.kill(zygote, signal.SIGKILL)
+    packed.read_until("test_waits[1] FAILED")
+    (packed.directory / "go").touch()
+    assert packed.finish() == pytest.ExitCode.TESTS_FAILED
+    results = outcomes(packed.directory / "out.xml")
+    lost = [name for name, result in results.items() if result != "passed"]
+    assert len(results) == 5
+    assert lost == ["test_it::test_waits[0]", "test_it::test_waits[1]"]
+    assert "the process that starts the tests died of SIGKILL; 2 tests that ran" in packed.output
+    assert "lost: the process that starts the tests is gone" in packed.output
+    assert nothing_is_left(packed)
+
+
+def test_a_zygote_that_is_killed_again_and_again_ends_the_run(packed):
+    killed = set()
+    while packed.process.poll() is None:
+        zygote = zygote_of(packed)
+        if zygote is not None and zygote not in killed:
+            killed.add(zygote)
+            os.kill(zygote, signal.SIGKILL)
+        select.select([], [], [], 0.01)
     assert packed.finish() == pytest.ExitCode.INTERNAL_ERROR
     assert "died of SIGKILL" in packed.output
     wait_until(lambda: nothing_is_left(packed))
+
+
+def test_a_zygote_that_is_stuck_does_not_keep_a_run_from_ending(packed):
+    packed.wait_for("running1")
+    zygote = zygote_of(packed)
+    assert zygote is not None
+    os.kill(zygote, signal.SIGSTOP)
+    packed.process.send_signal(signal.SIGTERM)
+    assert packed.finish() == 128 + 15
+    assert outcomes(packed.directory / "out.xml") == {"test_it::test_quick": "passed"}
+    wait_until(lambda: nothing_is_left(packed))
+
+
+def test_a_run_that_is_asked_says_what_it_does(packed):
+    packed.wait_for("running1")
+    packed.process.send_signal(signal.SIGUSR1)
+    packed.read_until("waiting  test_it.py::test_waits[2] and 1 like it: needs 1 CPU slot, 0 free")
+    assert "1 test ended, 2 running, 2 waiting" in packed.output
+    (packed.directory / "go").touch()
+    assert packed.finish() == pytest.ExitCode.OK

@@ -46,6 +46,8 @@ def test_every_key_is_read(tmp_path):
         gpus = "sim:2x24"
         vram_margin = 0.2
         timeout_grace_s = 1
+        slow_after_s = 7
+        expensive_fixtures = ["server"]
         interrupt_grace_s = 2.5
         sample_interval_s = 0.5
 
@@ -61,6 +63,8 @@ def test_every_key_is_read(tmp_path):
         "preset": "minimal",
         "undeclared": "cpu",
         "isolation": "worker",
+        "expensive_fixtures": ("server",),
+        "slow_after_s": 7.0,
         "slots": 3,
         "gpus": "sim:2x24",
         "vram_margin": 0.2,

@@ -1,4 +1,4 @@
-"""How much host memory this process may really use: what there is, and every limit above it."""
+"""Host memory: how much this process may really use, and whether it ran out."""
 
 from pathlib import Path
 
@@ -22,6 +22,25 @@ def host_memory_mib(root: Path = Path("/")) -> int | None:
         if name == "MemTotal":
             limits.append(int(amount.split()[0]) * 1024)
     return mib_from_bytes(min(limits)) if limits else None
+
+
+def oom_kills(root: Path = Path("/")) -> int | None:
+    """How many processes the kernel has killed here for want of host memory, ever.
+
+    Counted for this process's cgroup and those below it where that can be read, else for the
+    whole machine; None where the system does not say.
+    """
+    files = [
+        directory / name
+        for directory in cgroup_directories(root, "memory")
+        for name in ("memory.events", "memory.oom_control")
+    ]
+    for path in (*files, root / "proc/vmstat"):
+        for line in lines_of(path):
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
 
 
 def _bytes(text: str) -> int | None:

@@ -50,9 +50,15 @@ class Agent:
     """Starts the zygote and its units, talks to them, and leaves nothing behind."""
 
     def __init__(
-        self, opening: messages.OpenSession, launched: Launched, *, inherit_output: bool
+        self,
+        opening: messages.OpenSession,
+        launched: Launched,
+        run_id: str,
+        *,
+        inherit_output: bool,
     ) -> None:
         self._opening = opening
+        self._run_id = run_id
         self._launched: Launched | None = launched  # not yet in use
         self._inherit_output = inherit_output  # with -s tests write to the terminal themselves
         self._selector = selectors.DefaultSelector()
@@ -86,12 +92,21 @@ class Agent:
         launched, self._launched = self._launched, None
         if launched is None:
             self._end_zygote()
-            launched = launch(self.log, inherit_output=self._inherit_output)
+            launched = launch(self.log, self._run_id, inherit_output=self._inherit_output)
         self._zygote = launched
         self._channel = FrameSocket(launched.sock)
         self._selector.register(launched.sock, selectors.EVENT_READ, self._channel)
         self._opening = replace(self._opening, refused=refused or {}, excluded=excluded or [])
         self._tell_zygote(self._opening)
+
+    def reopen(self) -> None:
+        """Have a new zygote collect what the last one did."""
+        self.open(refused=self._opening.refused, excluded=self._opening.excluded)
+
+    def kill_zygote(self) -> None:
+        """End the zygote, and everything below it, whatever it is doing; `wait` will say so."""
+        if self._zygote is not None:
+            self._zygote.end()
 
     def start_unit(self, start: messages.StartProcess) -> None:
         """Have the zygote start a unit."""

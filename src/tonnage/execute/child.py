@@ -13,7 +13,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +23,7 @@ import pytest
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.family import adopt_orphans, die_with_parent, prefer_for_oom_kill
 from tonnage.execute.frames import FrameSocket
+from tonnage.execute.keeper import kept
 from tonnage.execute.relay import TIMED_OUT, TIMEOUT, Relay
 
 # The supervisor's request for the stacks of all threads. A real-time signal: no test uses it.
@@ -105,6 +106,8 @@ class _Runner:
         self._channel = channel
         self._queue: deque[int] = deque(start.tests)
         self._last = start.last
+        self._attempt = str(start.attempt)
+        self._is_batch = start.last and len(start.tests) > 1
         self._asked = False
         self._pid = os.getpid()
         # pytest-timeout reads the same marker and knows more ways of stopping a test.
@@ -121,7 +124,7 @@ class _Runner:
         while not self._last and len(self._queue) < 2:
             self._ask()
             self._take(block=True)
-        if len(self._queue) > 1:
+        if len(self._queue) > 1 or (self._queue and self._is_batch):
             self._take(block=False)
         return bool(self._queue)
 
@@ -141,8 +144,7 @@ class _Runner:
             self._asked = False
             self._last = message.last
             if message.drop:
-                self._send(messages.Dropped(list(self._queue)))
-                self._queue.clear()
+                self._forget_queue()
             self._queue.extend(message.tests)
         if closed:
             raise ConnectionResetError
@@ -157,9 +159,9 @@ class _Runner:
         self._relay.begin(test)
         # Whoever accounts for memory or files can tell by these who is asking.
         os.environ["TONNAGE_TEST"] = item.nodeid.replace("\0", "(null)")
-        os.environ["TONNAGE_ATTEMPT"] = "1"
+        os.environ["TONNAGE_ATTEMPT"] = self._attempt
         try:
-            with self._soft_deadline(item):
+            with self._fixtures_kept(), self._soft_deadline(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         except pytest.fail.Exception as error:
             # The deadline struck between two phases, where no report can carry it.
@@ -175,6 +177,24 @@ class _Runner:
         if self._session.shouldstop and not ended.exits:
             ended = messages.TestEnded(test, str(self._session.shouldstop))
         self._send(ended)
+        if self._session.shouldfail:  # enough have failed here alone: the rest is not wanted
+            self._forget_queue()
+
+    def _forget_queue(self) -> None:
+        self._last = True
+        self._send(messages.Dropped(list(self._queue)))
+        self._queue.clear()
+
+    def _fixtures_kept(self) -> AbstractContextManager[None]:
+        """What earlier tests of a batch have set up is torn down even if this test crashes."""
+        if self._is_batch and pytest_internals.has_shared_fixtures(self._session):
+            return kept(self._tear_down_in_keeper)
+        return nullcontext()
+
+    def _tear_down_in_keeper(self) -> None:
+        self._channel.close()
+        self._relay.sink = None
+        pytest_internals.tear_down_all(self._session)
 
     @contextmanager
     def _soft_deadline(self, item: pytest.Item) -> Iterator[None]:

@@ -6,12 +6,11 @@ from tonnage.errors import MarkerError
 from tonnage.execute import pytest_internals
 from tonnage.execute.messages import CollectedTest
 from tonnage.execute.relay import TIMEOUT
-from tonnage.execute.settled import SETTLED
+from tonnage.execute.settled import SETTLED, Settled
 from tonnage.markers.locate import locate_marks
 from tonnage.markers.marks import MarkValue
 from tonnage.markers.problem_text import problem_text
 from tonnage.markers.requirement import Requirement, requirement_of
-from tonnage.markers.vocabulary import Vocabulary
 
 
 def marks_of(item: pytest.Item) -> list[MarkValue]:
@@ -24,13 +23,13 @@ def collected_tests(session: pytest.Session) -> list[CollectedTest]:
 
     A test whose marks cannot be used gets its problem in words; the others are not concerned.
     """
-    vocabulary = session.config.stash[SETTLED].vocabulary
-    return [_collected_test(item, vocabulary) for item in session.items]
+    settled = session.config.stash[SETTLED]
+    return [_collected_test(item, settled) for item in session.items]
 
 
-def _collected_test(item: pytest.Item, vocabulary: Vocabulary) -> CollectedTest:
+def _collected_test(item: pytest.Item, settled: Settled) -> CollectedTest:
     try:
-        requirement, problem = requirement_of(marks_of(item), vocabulary), None
+        requirement, problem = requirement_of(marks_of(item), settled.vocabulary), None
     except MarkerError as error:
         requirement, problem = Requirement(), _problem(item, error)
     if requirement.timeout_s is not None:
@@ -42,6 +41,22 @@ def _collected_test(item: pytest.Item, vocabulary: Vocabulary) -> CollectedTest:
         requirement=requirement,
         problem=problem,
         skips=pytest_internals.skips(item),
+        expensive_fixture=next(
+            filter(None, (_shared_fixture(item, name) for name in settled.expensive_fixtures)), ""
+        ),
+    )
+
+
+def _shared_fixture(item: pytest.Item, name: str) -> str:
+    """The fixture and where it lives, if the item uses it and later tests could, too."""
+    scope, owner = pytest_internals.fixture_scope(item, name)
+    if scope == "session":
+        return f"{name} of {owner or 'the session'}"
+    # One of a module or package is another one in the next.
+    return (
+        f"{name} of {item.path if scope == 'module' else item.path.parent}"
+        if scope in ("module", "package")
+        else ""
     )
 
 

@@ -5,7 +5,9 @@ collection error, and the others are collected. One after whose import forking i
 initialised, threads started) is left out of the zygote, and its tests get new interpreters.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import pytest
 
@@ -39,6 +41,10 @@ class Collection:
     zygote_index: dict[int, int] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
+    def locations(self) -> list[tuple[str, int | None, str]]:
+        """Where each test is, as pytest says it: file, line from 0, name."""
+        return [(path, line, name) for path, line, name in (each.location for each in self.tests)]
+
 
 def collect(agent: Agent) -> Collection:
     """Wait for the collection that `agent` has begun, repeating it where files demand that.
@@ -63,6 +69,30 @@ def collect(agent: Agent) -> Collection:
     return _around_hazards(agent, refused, collection, hazards)
 
 
+def collect_again(
+    agent: Agent, collection: Collection, is_interrupted: Callable[[], bool]
+) -> Collection | None:
+    """The same collection in a new zygote; None when interrupted before it is there.
+
+    Raises AgentError when the suite does not collect again as it did.
+    """
+    agent.reopen()
+    result = _await(agent, is_interrupted)
+    if result is None:
+        return None
+    if isinstance(result, _Crash):
+        raise lost(result.how, agent.last_words())
+    again, _ = result
+    place = {test.node_id: number for number, test in enumerate(again.tests)}
+    old = collection.zygote_index
+    if not all(collection.tests[number].node_id in place for number in old):
+        raise lost("was lost, and the suite does not collect again as it did", agent.last_words())
+    return replace(
+        collection,
+        zygote_index={number: place[collection.tests[number].node_id] for number in old},
+    )
+
+
 def lost(how: str, last_words: str) -> AgentError:
     """The error when the zygote is gone and no test file can be blamed."""
     said = f":\n{last_words}" if last_words else ""
@@ -84,11 +114,22 @@ class _Crash:
 _Hazards = dict[str, list[str]]
 
 
-def _await(agent: Agent) -> tuple[Collection, _Hazards] | _Crash:
+@overload
+def _await(agent: Agent) -> tuple[Collection, _Hazards] | _Crash: ...
+@overload
+def _await(
+    agent: Agent, is_interrupted: Callable[[], bool]
+) -> tuple[Collection, _Hazards] | _Crash | None: ...
+def _await(
+    agent: Agent, is_interrupted: Callable[[], bool] | None = None
+) -> tuple[Collection, _Hazards] | _Crash | None:
     told: list[messages.Message] = []
     path = ""
     while True:
-        for arrival in agent.wait(None):
+        arrivals = agent.wait(None)
+        if is_interrupted is not None and is_interrupted():
+            return None
+        for arrival in arrivals:
             if isinstance(arrival, ZygoteLost):
                 return _Crash(path, arrival.how)
             assert isinstance(arrival, FromZygote)

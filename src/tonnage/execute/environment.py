@@ -18,25 +18,27 @@ _THREAD_LIMITS = (
 _NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
-def zygote_environment(user: Mapping[str, str]) -> dict[str, str]:
-    """What the collecting process gets: the user's, with thread limits they did not set."""
+def zygote_environment(user: Mapping[str, str], run_id: str) -> dict[str, str]:
+    """What the collecting process gets: the user's, with thread limits they did not set.
+
+    And the run's mark, by which whatever descends from it is known (execute.family).
+    """
     defaults = {name: "1" for name in _THREAD_LIMITS if name not in user}
     if _NVML_CHECK not in user:
         defaults[_NVML_CHECK] = "1"
-    return {**user, **defaults}
+    return {**user, **defaults, "TONNAGE_RUN": run_id}
 
 
 def unit_environment(
     user: Mapping[str, str],
     gpu_environment: Mapping[str, str],
     requirement: Requirement | None,
-    run_id: str,
 ) -> dict[str, str]:
     """What a test process gets on top of the zygote's; `requirement` None for a worker.
 
     Thread limits follow the declared CPU slots, unless the user set them.
     """
-    added = {"TONNAGE_RUN": run_id, **gpu_environment}
+    added = dict(gpu_environment)
     if requirement is not None and requirement.cpus > 1:
         added |= {name: str(requirement.cpus) for name in _THREAD_LIMITS if name not in user}
     return added

@@ -89,6 +89,31 @@ def describe(pid: int) -> str:
     return f"pid {pid} ({command[:80]})"
 
 
+def end_marked(run_id: str) -> None:
+    """Kill every process that carries this run's mark in its environment.
+
+    For what is no longer below any process of ours, after the zygote itself was killed. Whatever
+    a test starts inherits the mark.
+    """
+    mark = f"TONNAGE_RUN={run_id}".encode()
+    marked = [pid for pid in _all_pids() if pid != os.getpid() and mark in _environment_of(pid)]
+    signal_all(marked, signal.SIGKILL)
+
+
+def _all_pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    except OSError:
+        return []  # no Linux: the tree is all there is
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # gone, or somebody else's
+
+
 def signal_all(pids: Iterable[int], sig: int) -> None:
     """Send `sig` to each; those already gone are passed over."""
     for pid in pids:

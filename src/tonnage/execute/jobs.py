@@ -10,13 +10,12 @@ from typing import Literal
 
 from tonnage.devices.backend import DeviceGpu
 from tonnage.execute.messages import CollectedTest
-from tonnage.markers.requirement import Requirement
+from tonnage.markers.requirement import Isolation, Requirement
 from tonnage.record.events import GpuDescription
 from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.estimate import estimate_s
 from tonnage.schedule.model import Gpu, Job, Machine
 
-Isolation = Literal["test", "worker"]
 Undeclared = Literal["whole", "cpu", "error"]
 
 
@@ -24,15 +23,17 @@ Undeclared = Literal["whole", "cpu", "error"]
 class RunTest:
     """One collected test as the run sees it. `problem`: why it cannot run, found before it did.
 
-    `shares_process`: it may run in a worker, after and before other tests. `is_fresh`: it needs a
-    new interpreter, as forking is unsafe for it.
+    `in_worker`: a worker runs it, after and before any other tests. `batch` names the tests that
+    share a process with it, in order; empty: none. `is_fresh`: it needs a new interpreter, as
+    forking is unsafe for it.
     """
 
     index: int
     node_id: str
     job: Job
     requirement: Requirement
-    shares_process: bool
+    in_worker: bool = False
+    batch: str = ""
     problem: str | None = None
     is_fresh: bool = False
 
@@ -85,12 +86,10 @@ def run_tests(
     for index, each in enumerate(collected):
         test = run_test(
             index,
-            each.node_id,
-            each.requirement,
+            each,
             gpus,
             isolation=isolation,
             undeclared=undeclared,
-            problem=each.problem,
             is_fresh=forkable is not None and index not in forkable,
         )
         if each.skips and unplaceable(test.job, machine):
@@ -102,20 +101,18 @@ def run_tests(
 
 def run_test(
     index: int,
-    node_id: str,
-    requirement: Requirement,
+    collected: CollectedTest,
     gpus: Sequence[GpuDescription],
     *,
     isolation: Isolation | None,
     undeclared: Undeclared,
-    problem: str | None = None,
     is_fresh: bool = False,
 ) -> RunTest:
-    """The job of one test.
+    """The job of one test, and which process it gets.
 
-    `isolation` None: tests that need a GPU get their own process, the others share workers. An
-    undeclared test gets a whole GPU where the machine has one (`undeclared`: whole), or none.
+    An undeclared test gets a whole GPU where the machine has one (`undeclared`: whole), or none.
     """
+    requirement, problem = collected.requirement, collected.problem
     count = requirement.gpus
     if count is None:
         if undeclared == "error" and problem is None:
@@ -138,13 +135,33 @@ def run_test(
         allowed_gpus=allowed,
         estimate_s=estimate_s((), requirement.timeout_s),
     )
+    level = requirement.isolation or isolation
+    batch = _batch(collected, level)
+    if batch and is_fresh:
+        batch += f" in {collected.path}"  # a new interpreter collects one file
     plain = count == 0 and job.cpus == 1 and not job.memory_mib and not job.exclusive
     return RunTest(
         index=index,
-        node_id=node_id,
+        node_id=collected.node_id,
         job=job,
         requirement=requirement,
-        shares_process=plain and isolation != "test" and not is_fresh,
+        in_worker=plain and not batch and level != "test" and not is_fresh,
+        batch=batch,
         problem=problem,
         is_fresh=is_fresh,
     )
+
+
+def _batch(collected: CollectedTest, level: Isolation | None) -> str:
+    """With whom the test shares a process at this level; empty: with no certain others.
+
+    A group that the test names counts at every level but `test`. At level `group`, tests that use
+    the same expensive fixture share one, too.
+    """
+    if level == "test":
+        return ""
+    if collected.requirement.group is not None:
+        return f"group {collected.requirement.group}"
+    if level == "group" and collected.expensive_fixture:
+        return f"fixture {collected.expensive_fixture}"
+    return f"module {collected.path}" if level == "module" else ""

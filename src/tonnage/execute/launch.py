@@ -46,8 +46,8 @@ def command(module: str, fd: int, argument: str) -> list[str]:
     return [sys.executable, *flags, "-c", code, str(fd), argument, *sys.path]
 
 
-def launch(log: Path, *, inherit_output: bool) -> Launched:
-    """Start a zygote. What it prints itself goes to `log`, or where ours goes."""
+def launch(log: Path, run_id: str, *, inherit_output: bool) -> Launched:
+    """Start a zygote of this run. What it prints itself goes to `log`, or where ours goes."""
     ours, theirs = socket.socketpair()
     with theirs, log.open("wb") as file:
         output = None if inherit_output else file
@@ -57,7 +57,7 @@ def launch(log: Path, *, inherit_output: bool) -> Launched:
             stdout=output,
             stderr=output,
             pass_fds=[theirs.fileno()],
-            env=zygote_environment(os.environ),
+            env=zygote_environment(os.environ, run_id),
             start_new_session=True,
         )
     ours.setblocking(False)

@@ -40,8 +40,8 @@ class StartProcess:
     """Start a process for these tests (indices into the collection).
 
     Its socket travels beside the message. `last`: no more tests will follow. `lane` is a number
-    that no other process alive has. `environment` is added to the zygote's own. `fresh`: a new
-    interpreter instead of a fork.
+    that no other process alive has. `environment` is added to the zygote's own. `attempt` counts
+    from 1. `fresh`: a new interpreter instead of a fork.
     """
 
     unit: int
@@ -49,6 +49,7 @@ class StartProcess:
     last: bool
     lane: int
     environment: dict[str, str]
+    attempt: int = 1
     fresh: "FreshStart | None" = None
 
 
@@ -62,7 +63,7 @@ class FreshStart:
 
 @dataclass(frozen=True, slots=True)
 class EndProcess:
-    """End a unit's whole process tree: stacks, TERM, and KILL after `grace_s`."""
+    """End a unit's whole process tree: stacks, TERM, and KILL after `grace_s`; 0: at once."""
 
     unit: int
     grace_s: float
@@ -128,7 +129,8 @@ class WarningRecorded:
 class CollectedTest:
     """One test as collected. `problem` says why its marks cannot be used, None when they can.
 
-    `skips`: its skip marks said so where it was collected.
+    `skips`: its skip marks said so where it was collected. `expensive_fixture` names the one that
+    it uses, with the scope it lives in; empty: none that is declared so.
     """
 
     node_id: str
@@ -137,6 +139,7 @@ class CollectedTest:
     requirement: Requirement
     problem: str | None = None
     skips: bool = False
+    expensive_fixture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +178,15 @@ class ProcessEnded:
     """A unit's process ended (a `waitpid` status); what it left behind has been ended.
 
     `survivors` names those processes: "pid 812 (python server.py)". `problem`: why it could not
-    even be started.
+    even be started. `fixtures_torn_down`: whether the finalisers of fixtures that it shared with
+    later tests went well after its crash; None when there were none, or no way to run them.
     """
 
     unit: int
     wait_status: int
     survivors: list[str]
     problem: str | None = None
+    fixtures_torn_down: bool | None = None
 
 
 # ---------------------------------------------------------------- test process to controller

@@ -1,4 +1,4 @@
-"""Telling an out-of-memory failure from any other, by what was raised."""
+"""Telling an out-of-memory failure from any other, by what was raised or printed."""
 
 import re
 
@@ -14,6 +14,11 @@ _TEXT = re.compile(
     r"|std::bad_alloc: out_of_memory",
     re.IGNORECASE,
 )
+
+
+def says_out_of_memory(output: str) -> bool:
+    """Whether what a test or its servers printed says that GPU memory ran out."""
+    return _TEXT.search(output) is not None
 
 
 def is_out_of_memory(type_name: str, text: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tonnage.execute.batches import batches_of, job_of
 from tonnage.execute.jobs import RunTest
 from tonnage.record.events import GpuDescription
 from tonnage.schedule.bounds import lower_bound, unplaceable
@@ -45,28 +46,34 @@ class Plan:
 def make_plan(tests: Sequence[RunTest], machine: Machine, gpus: Sequence[GpuDescription]) -> Plan:
     """Plan these tests on this machine."""
     refused: list[tuple[str, str]] = []
-    jobs = []
+    placeable: list[RunTest] = []
     for test in tests:
         reason = test.problem or unplaceable(test.job, machine)
         if reason is None:
-            jobs.append(test.job)
+            placeable.append(test)
         else:
             refused.append((test.node_id, reason))
-    durations = {job.id: UNKNOWN_S if job.estimate_s is None else job.estimate_s for job in jobs}
+    batches = batches_of(placeable)
+    jobs = [job_of(batch) for batch in batches.values()]
+    durations = {name: sum(map(_duration_s, batch)) for name, batch in batches.items()}
     schedule = simulate(jobs, machine, durations)
     bound = lower_bound(jobs, machine, durations)
     labels = {gpu.uuid: gpu.label for gpu in gpus}
-    starts = [
-        PlannedStart(
-            node_id=tests[int(job.id)].node_id,
-            start_s=schedule.spans[job.id][0],
-            duration_s=durations[job.id],
-            is_estimated=job.estimate_s is not None,
-            gpus=tuple(labels[gpu] for gpu in schedule.spans[job.id][2]),
-            reserved_mib=job.vram_mib if job.gpus else 0,
-        )
-        for job in jobs
-    ]
+    starts: list[PlannedStart] = []
+    for name, batch in batches.items():
+        start_s, _, cards = schedule.spans[name]
+        for test in batch:
+            starts.append(
+                PlannedStart(
+                    node_id=test.node_id,
+                    start_s=start_s,
+                    duration_s=_duration_s(test),
+                    is_estimated=test.job.estimate_s is not None,
+                    gpus=tuple(labels[gpu] for gpu in cards),
+                    reserved_mib=test.job.vram_mib if test.job.gpus else 0,
+                )
+            )
+            start_s += _duration_s(test)
     starts.sort(key=lambda start: (start.start_s, not start.gpus))
     return Plan(
         starts=tuple(starts),
@@ -74,8 +81,12 @@ def make_plan(tests: Sequence[RunTest], machine: Machine, gpus: Sequence[GpuDesc
         makespan_s=schedule.makespan_s,
         lower_bound_s=bound.seconds,
         lower_bound_resource=bound.resource,
-        unknown=sum(job.estimate_s is None for job in jobs),
+        unknown=sum(test.job.estimate_s is None for test in placeable),
     )
+
+
+def _duration_s(test: RunTest) -> float:
+    return UNKNOWN_S if test.job.estimate_s is None else test.job.estimate_s
 
 
 def plan_lines(plan: Plan, *, every_test: bool) -> list[str]:

@@ -6,6 +6,8 @@ Checked with pytest 8.0 to 9.2. A release that changes one of these breaks this 
 import io
 import os
 import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +16,7 @@ import pytest
 from _pytest._code.code import TerminalRepr
 from _pytest.capture import FDCaptureBase
 from _pytest.config import _prepareconfig, create_terminal_writer
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import bin_xml_escape, xml_key
 from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
 
@@ -120,6 +122,48 @@ def add_to_xml(config: pytest.Config, report: Any, noted: list[tuple[str, str, s
             xml.add_global_property(name, value)
 
 
+def add_reruns_to_xml(config: pytest.Config, report: Any, reruns: Sequence[Any]) -> None:
+    """Add a test's attempts that do not count to its JUnit element, in Surefire's form.
+
+    After a pass they are flaky failures, after a failure reruns that failed as well. `report`: the
+    test's last, not logged yet.
+    """
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    node = xml.node_reporter(report)
+    has_failed = any(child.tag in ("failure", "error") for child in node.nodes) or report.failed
+    kind = "rerun" if has_failed else "flaky"
+    for rerun in reruns:
+        element = ET.Element(f"{kind}{'Failure' if rerun.when == 'call' else 'Error'}")
+        element.set("message", bin_xml_escape(_first_line(rerun)))
+        element.set("type", getattr(rerun, "tonnage_outcome", "rerun"))
+        for tag, text in (
+            ("stackTrace", rerun.longreprtext),
+            ("system-out", rerun.capstdout),
+            ("system-err", rerun.capstderr),
+        ):
+            if text:
+                ET.SubElement(element, tag).text = bin_xml_escape(text)
+        node.append(element)
+
+
+def name_failure_in_xml(config: pytest.Config, report: Any, outcome: str) -> None:
+    """Say in a JUnit failure what kind it is: `type="timeout"`. `report` has just been logged."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None or not report.failed or report.when == "teardown":
+        return
+    for child in xml.node_reporter(report).nodes:
+        if child.tag in ("failure", "error"):
+            child.set("type", outcome)
+
+
+def _first_line(report: Any) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else str(report.longrepr)
+    return cast(str, text).strip().partition("\n")[0]
+
+
 class Explanation(TerminalRepr):
     """A failure told in words instead of by a traceback."""
 
@@ -150,6 +194,24 @@ def skips(item: pytest.Item) -> bool:
         return evaluate_skip_marks(item) is not None
     except (Exception, pytest.fail.Exception):
         return False  # a condition that cannot be evaluated is reported when the test runs
+
+
+def fixture_scope(item: pytest.Item, name: str) -> tuple[str, str]:
+    """The scope of a fixture that the item uses, and the node id below which it is defined.
+
+    Empty texts when it uses none of that name.
+    """
+    info = getattr(item, "_fixtureinfo", None)
+    definitions = None if info is None else info.name2fixturedefs.get(name)
+    if not definitions:
+        return "", ""
+    return definitions[-1].scope, definitions[-1].baseid
+
+
+def has_shared_fixtures(session: pytest.Session) -> bool:
+    """Whether a fixture is set up that outlives the test in hand."""
+    # Every node's first finaliser is its own teardown.
+    return any(len(finalisers) > 1 for finalisers, _ in session._setupstate.stack.values())
 
 
 def tear_down_all(session: pytest.Session) -> None:

@@ -5,13 +5,14 @@ where messages go in this process.
 """
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from tonnage.devices.visibility import CUDA_MASK
 from tonnage.execute import messages, pytest_internals
-from tonnage.execute.out_of_memory import is_out_of_memory
+from tonnage.execute.out_of_memory import is_out_of_memory, says_out_of_memory
 from tonnage.execute.output import shorten_sections
 
 # The declared timeout of an item, in seconds, and whether it struck.
@@ -86,7 +87,10 @@ class Relay:
         if report.failed and call.excinfo is not None:
             if item.stash.get(TIMED_OUT, False):
                 report.tonnage_outcome = "timeout"
-            elif is_out_of_memory(call.excinfo.typename, str(call.excinfo.value)):
+            elif is_out_of_memory(call.excinfo.typename, str(call.excinfo.value)) or (
+                # The engine that a test has started may say it, while the test only sees it gone.
+                os.environ.get(CUDA_MASK) and any(map(says_out_of_memory, _output(report)))
+            ):
                 report.tonnage_outcome = "out_of_memory"
         return report
 
@@ -106,6 +110,10 @@ class Relay:
     def _send(self, message: messages.Message) -> None:
         if self.sink is not None:
             self.sink(message)
+
+
+def _output(report: Any) -> Iterator[str]:
+    return (text for title, text in report.sections if title.startswith("Captured std"))
 
 
 def _directory() -> str:

@@ -11,11 +11,15 @@ from tonnage.markers.vocabulary import Category, Marker, Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The vocabulary, and the GPUs asked for; `gpus_from` names where they were asked for."""
+    """The vocabulary, and the GPUs asked for; `gpus_from` names where they were asked for.
+
+    `expensive_fixtures`: the fixtures whose users share a process at isolation level `group`.
+    """
 
     vocabulary: Vocabulary
     gpus: str
     gpus_from: str
+    expensive_fixtures: tuple[str, ...] = ()
 
     def gpu_spec(self) -> GpuSpec:
         """The GPUs as a specification; raises OptionError naming where it came from."""
@@ -24,7 +28,12 @@ class Settled:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
         markers = [list(astuple(marker)) for marker in self.vocabulary.markers]
-        return {"markers": markers, "gpus": self.gpus, "gpus_from": self.gpus_from}
+        return {
+            "markers": markers,
+            "gpus": self.gpus,
+            "gpus_from": self.gpus_from,
+            "expensive_fixtures": list(self.expensive_fixtures),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Settled":
@@ -32,7 +41,12 @@ class Settled:
         markers = tuple(
             Marker(name, Category(category), *rest) for name, category, *rest in data["markers"]
         )
-        return cls(Vocabulary(markers), data["gpus"], data["gpus_from"])
+        return cls(
+            Vocabulary(markers),
+            data["gpus"],
+            data["gpus_from"],
+            tuple(data["expensive_fixtures"]),
+        )
 
 
 SETTLED = pytest.StashKey[Settled]()

@@ -1,21 +1,48 @@
 """The state of a run: what happened goes in, what to do comes out. Pure: no clock, no process.
 
 Every test is pending, in a unit, or ended, once. A *unit* is one test process: with one test (an
-attempt in isolation) or, as a worker, with a queue that is refilled while it runs. A unit holds its
-resources from the moment it is started until its process has ended and its GPU memory is back.
+attempt in isolation), with the tests of a batch, or, as a worker, with a queue that is refilled
+while it runs. A unit holds its resources from the moment it is started until its process has ended
+and its GPU memory is back.
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tonnage.execute.batches import batches_of, job_of
+from tonnage.execute.happenings import (
+    AgentLost,
+    EndUnit,
+    FeedUnit,
+    Happening,
+    Instruction,
+    MemoryLeaked,
+    MemoryRead,
+    Notify,
+    RefuseTest,
+    RetryAlone,
+    StartUnit,
+    StopAsked,
+    TestBegan,
+    TestEnded,
+    TestLost,
+    TestsDropped,
+    TestSlow,
+    TimePassed,
+    UnitEnded,
+    UnitHungry,
+)
 from tonnage.execute.jobs import RunTest
+from tonnage.execute.status import RunningNow, RunStatus, WaitingNow
+from tonnage.record.outcomes import Outcome
 from tonnage.schedule.backlog import Backlog
 from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.decide import decide
 from tonnage.schedule.estimate import estimate_s
-from tonnage.schedule.fit import reserved_mib
+from tonnage.schedule.explain import why_waiting
+from tonnage.schedule.fit import Free, reserved_mib
 from tonnage.schedule.model import Job, Machine, Running
 from tonnage.schedule.simulate import predict_end_s
 
@@ -28,148 +55,9 @@ _LONGEST_HELPING_S = 1.0
 _SAME_ESTIMATE = 0.2
 # How long a finished test's GPU memory may take to come back before what remains counts as
 # somebody else's. Drivers free asynchronously, usually within a few hundred milliseconds.
-RELEASE_LIMIT_S = 5.0
+RELEASE_LIMIT_S = 10.0
 # Memory that other processes hold may be waited for this long while nothing of ours runs.
 FOREIGN_WAIT_S = 600.0
-
-# ------------------------------------------------------------------ what happened
-
-
-@dataclass(frozen=True, slots=True)
-class TestBegan:
-    """A unit began a test."""
-
-    __test__ = False
-
-    unit: int
-    test: int
-
-
-@dataclass(frozen=True, slots=True)
-class TestEnded:
-    """A unit is done with a test and all its reports are here."""
-
-    __test__ = False
-
-    unit: int
-    test: int
-
-
-@dataclass(frozen=True, slots=True)
-class UnitHungry:
-    """A worker is about to run out of tests."""
-
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class TestsDropped:
-    """A worker was told to forget these and did."""
-
-    __test__ = False
-
-    unit: int
-    tests: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UnitEnded:
-    """A unit's process and everything under it is gone."""
-
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryRead:
-    """A reading: MiB by unit and GPU, and what processes outside the run hold."""
-
-    by_unit: Mapping[int, Mapping[str, int]]
-    foreign_mib: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class TimePassed:
-    """Nothing happened but time."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopAsked:
-    """Start nothing more. `now`: end what runs, too."""
-
-    now: bool
-
-
-Happening = (
-    TestBegan
-    | TestEnded
-    | UnitHungry
-    | TestsDropped
-    | UnitEnded
-    | MemoryRead
-    | TimePassed
-    | StopAsked
-)
-
-# ------------------------------------------------------------------ what to do
-
-
-@dataclass(frozen=True, slots=True)
-class StartUnit:
-    """Start a process for these tests on these GPUs. `lane` is free among the running units."""
-
-    unit: int
-    tests: tuple[int, ...]
-    last: bool
-    lane: int
-    gpus: tuple[str, ...]
-    reserved_mib: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeedUnit:
-    """Give a worker more tests. `drop`: have it forget what is queued."""
-
-    unit: int
-    tests: tuple[int, ...]
-    last: bool
-    drop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndUnit:
-    """End a unit's process tree. `gently`: with stacks, TERM and a grace."""
-
-    unit: int
-    gently: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RefuseTest:
-    """This test can never run; `reason` says why."""
-
-    test: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TestLost:
-    """The unit's process ended while it had this test in hand. `late`: it was past its deadline."""
-
-    __test__ = False
-
-    unit: int
-    test: int
-    late: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Something to tell the user."""
-
-    text: str
-
-
-Instruction = StartUnit | FeedUnit | EndUnit | RefuseTest | TestLost | Notify
 
 
 @dataclass(slots=True)
@@ -188,6 +76,8 @@ class _Unit:
     measured_mib: dict[str, int] = field(default_factory=dict)
     current: int | None = None
     began_s: float = 0.0
+    slow_s: float = 0.0  # when the test in hand is next called slow, after its beginning
+    had_company: bool = False  # the test in hand shared a GPU at some time
     ran_any: bool = False
     hungry: bool = False
     dropping: bool = False
@@ -199,22 +89,30 @@ class RunState:
     """A run from its collected tests to its last process."""
 
     def __init__(
-        self, tests: Sequence[RunTest], machine: Machine, *, timeout_grace_s: float
+        self,
+        tests: Sequence[RunTest],
+        machine: Machine,
+        *,
+        timeout_grace_s: float,
+        slow_after_s: float = math.inf,
     ) -> None:
         self._tests = list(tests)
+        self._batches: dict[str, tuple[int, ...]] = {}  # what is pending, by job
+        self._job_of: dict[int, str] = {}  # the pending job that a test is part of
         self._siblings: dict[str, list[int]] = {}  # cases of one function
         for test in tests:
             self._siblings.setdefault(test.function, []).append(test.index)
         self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
         self._learned_s: dict[str, float] = {}  # what the others were last estimated by
         self._machine = machine
-        self._empty_machine = machine
         self._timeout_grace_s = timeout_grace_s
+        self._slow_after_s = slow_after_s
         self._backlog = Backlog(())
         self._shareable: deque[int] = deque()
         self._units: dict[int, _Unit] = {}
         self._next_unit = 1
         self._ended: set[int] = set()
+        self._retried: set[int] = set()
         self._stopping = self._ending_all = False
         self._idle_since_s: float | None = None
         self._out: list[Instruction] = []
@@ -224,7 +122,7 @@ class RunState:
     @property
     def pending(self) -> int:
         """Tests not in any unit and not ended."""
-        return len(self._backlog)
+        return len(self._job_of)
 
     @property
     def is_over(self) -> bool:
@@ -244,6 +142,30 @@ class RunState:
     def ended_everything(self) -> bool:
         """Whether the run was told to end what was running."""
         return self._ending_all
+
+    def status(self) -> RunStatus:
+        """What runs, what waits and for what."""
+        running = [
+            RunningNow(
+                self._tests[unit.current].node_id,
+                unit.began_s,
+                unit.gpus,
+                max(unit.reserved_mib, default=0),
+                self._tests[unit.current].requirement.timeout_s,
+            )
+            for unit in self._units.values()
+            if unit.current is not None
+        ]
+        free = Free(self._machine, self._running(()))
+        waiting = [
+            WaitingNow(
+                self._tests[int(group.head.id)].node_id,
+                sum(len(self._batches[job_id]) for job_id in group.jobs),
+                why_waiting(group.head, free),
+            )
+            for group in sorted(self._backlog.groups, key=lambda group: group.head.order)
+        ]
+        return RunStatus(len(self._ended), running, waiting)
 
     def reserved_mib(self) -> dict[str, int]:
         """What the run has set aside, by GPU."""
@@ -270,6 +192,11 @@ class RunState:
             if (limit := self._limit_s(unit.current)) is not None
         ]
         times += [
+            unit.began_s + unit.slow_s
+            for unit in self._units.values()
+            if unit.current is not None and not math.isinf(unit.slow_s)
+        ]
+        times += [
             unit.ended_s + RELEASE_LIMIT_S
             for unit in self._units.values()
             if unit.ended_s is not None
@@ -294,8 +221,9 @@ class RunState:
             else:
                 self._ended.add(test.index)
                 self._out.append(RefuseTest(test.index, reason))
-        self._backlog = Backlog(test.job for test in placeable)
-        self._shareable = deque(test.index for test in placeable if test.shares_process)
+        jobs = [self._file(batch) for batch in batches_of(placeable).values()]
+        self._backlog = Backlog(jobs)
+        self._shareable = deque(test.index for test in placeable if test.in_worker)
         self._schedule(now_s)
         return self._take_out()
 
@@ -304,17 +232,22 @@ class RunState:
         match happening:
             case TestBegan(unit, test):
                 self._began(self._units[unit], test, now_s)
-            case TestEnded(unit, test):
-                self._test_ended(self._units[unit], test, now_s)
+            case TestEnded(unit, test, out_of_memory):
+                self._test_ended(self._units[unit], test, out_of_memory, now_s)
             case UnitHungry(unit):
                 self._units[unit].hungry = True
                 self._schedule(now_s)
             case TestsDropped(unit, tests):
                 self._units[unit].queue.clear()
                 self._put_back(tests)
-            case UnitEnded(unit):
-                self._unit_ended(self._units[unit], now_s)
+            case UnitEnded(unit, out_of_memory):
+                lost = Outcome.TIMEOUT if self._units[unit].late else Outcome.CRASHED
+                self._unit_ended(self._units[unit], lost, out_of_memory, now_s)
                 self._schedule(now_s)
+            case AgentLost():
+                for each in tuple(self._units.values()):
+                    if each.ended_s is None:
+                        self._unit_ended(each, Outcome.LOST, False, now_s)
             case MemoryRead(by_unit, foreign_mib):
                 self._memory_read(by_unit, foreign_mib)
                 self._schedule(now_s)
@@ -336,11 +269,35 @@ class RunState:
         if test in unit.queue:
             unit.queue.remove(test)
         unit.current, unit.began_s, unit.ran_any = test, now_s, True
+        unit.slow_s = self._slow_after_s
+        unit.had_company = any(self._neighbours(unit))
 
-    def _test_ended(self, unit: _Unit, test: int, now_s: float) -> None:
+    def _test_ended(self, unit: _Unit, test: int, out_of_memory: bool, now_s: float) -> None:
         unit.current = None
+        if out_of_memory and self._retry_alone(unit, test):
+            self._schedule(now_s)
+            return
         self._ended.add(test)
         self._learn(test, now_s - unit.began_s)
+
+    def _retry_alone(self, unit: _Unit, test: int) -> bool:
+        """Try a test again, without company, if company may be why it ran out of memory."""
+        if not unit.had_company or test in self._retried or self._stopping:
+            return False
+        self._retried.add(test)
+        job = replace(self._tests[test].job, alone=True)
+        self._tests[test] = replace(self._tests[test], job=job, batch="", in_worker=False)
+        self._add((self._tests[test],))
+        self._out.append(RetryAlone(unit.id, test))
+        return True
+
+    def _neighbours(self, unit: _Unit) -> Iterable[_Unit]:
+        """The units that hold memory on one of this unit's GPUs."""
+        return (
+            other
+            for other in self._units.values()
+            if other is not unit and not set(other.gpus).isdisjoint(unit.gpus)
+        )
 
     def _learn(self, test: int, duration_s: float) -> None:
         """Let cases that wait be estimated by those of the same function that have ended.
@@ -361,23 +318,48 @@ class RunState:
         if old_s is not None and abs(new_s - old_s) <= _SAME_ESTIMATE * old_s:
             return
         self._learned_s[function] = new_s
+        stale: set[str] = set()
         for index in self._siblings[function]:
             sibling = self._tests[index]
-            if sibling.job.id in self._backlog:
+            if index in self._job_of:
                 job = replace(sibling.job, estimate_s=new_s)
                 self._tests[index] = replace(sibling, job=job)
-                self._backlog.discard(job.id)
-                self._backlog.add(job)
+                stale.add(self._job_of[index])
+        for job_id in sorted(stale, key=int):
+            self._add([self._tests[index] for index in self._take(job_id)])
 
-    def _unit_ended(self, unit: _Unit, now_s: float) -> None:
+    # -------------------------------------------------------------- what is pending
+
+    def _file(self, batch: Sequence[RunTest]) -> Job:
+        """Note that these tests are pending as one job; the job."""
+        job = job_of(batch)
+        self._batches[job.id] = tuple(test.index for test in batch)
+        self._job_of.update((test.index, job.id) for test in batch)
+        return job
+
+    def _add(self, batch: Sequence[RunTest]) -> None:
+        self._backlog.add(self._file(batch))
+
+    def _take(self, job_id: str) -> tuple[int, ...]:
+        """The tests of a pending job, which is pending no more."""
+        tests = self._batches.pop(job_id)
+        for test in tests:
+            del self._job_of[test]
+        self._backlog.discard(job_id)
+        return tests
+
+    # -------------------------------------------------------------- units and their memory
+
+    def _unit_ended(self, unit: _Unit, how: Outcome, out_of_memory: bool, now_s: float) -> None:
         lost = unit.current
         if lost is None and unit.queue and not unit.ran_any:
             # It ended before it began anything: its first test answers for that, or a process
             # that cannot start would be started for ever.
             lost = unit.queue.popleft()
-        if lost is not None:
+        if lost is not None and not (out_of_memory and self._retry_alone(unit, lost)):
             self._ended.add(lost)
-            self._out.append(TestLost(unit.id, lost, unit.late))
+            going_on = 0 if unit.is_worker else len(unit.queue)
+            self._out.append(TestLost(unit.id, lost, how, going_on))
         self._put_back(unit.queue)
         unit.queue.clear()
         unit.current = None
@@ -386,10 +368,12 @@ class RunState:
         else:
             del self._units[unit.id]
 
-    def _put_back(self, tests: Sequence[int] | deque[int]) -> None:
-        for test in sorted(tests, reverse=True):
-            self._backlog.add(self._tests[test].job)
-            self._shareable.appendleft(test)
+    def _put_back(self, tests: Iterable[int]) -> None:
+        """Have tests that a unit did not begin wait again; those of a batch, together."""
+        waiting = [self._tests[test] for test in sorted(tests)]
+        for batch in batches_of(waiting).values():
+            self._add(batch)
+        self._shareable.extendleft(test.index for test in reversed(waiting) if test.in_worker)
 
     def _memory_read(
         self, by_unit: Mapping[int, Mapping[str, int]], foreign_mib: Mapping[str, int]
@@ -412,11 +396,22 @@ class RunState:
                 if now_s - unit.ended_s >= RELEASE_LIMIT_S:
                     # The next readings count what remains as foreign: it stays off the card.
                     del self._units[unit.id]
-            elif unit.current is not None and not unit.late:
-                limit_s = self._limit_s(unit.current)
-                if limit_s is not None and now_s - unit.began_s >= limit_s:
-                    unit.late = True
-                    self._out.append(EndUnit(unit.id, gently=True))
+                    left_mib = {gpu: mib for gpu, mib in unit.measured_mib.items() if mib}
+                    if left_mib:
+                        self._out.append(MemoryLeaked(unit.id, left_mib))
+            elif unit.current is not None:
+                self._mind_time(unit, unit.current, now_s - unit.began_s)
+
+    def _mind_time(self, unit: _Unit, test: int, elapsed_s: float) -> None:
+        """Call a test slow, and again each time its time has doubled; end one that is late."""
+        if elapsed_s >= unit.slow_s:
+            while unit.slow_s <= elapsed_s:
+                unit.slow_s *= 2
+            self._out.append(TestSlow(unit.id, test, elapsed_s))
+        limit_s = self._limit_s(test)
+        if limit_s is not None and elapsed_s >= limit_s and not unit.late:
+            unit.late = True
+            self._out.append(EndUnit(unit.id, gently=True))
 
     def _limit_s(self, test: int) -> float | None:
         """Seconds until the supervisor ends a test that outlived its own deadline."""
@@ -429,9 +424,10 @@ class RunState:
         for unit in self._units.values():
             if unit.ended_s is not None:
                 continue
-            if now:
+            if now and (unit.current is not None or not unit.ran_any):
                 self._out.append(EndUnit(unit.id, gently=False))
-            elif unit.is_worker and not unit.dropping:
+            elif not unit.dropping and (unit.is_worker or unit.queue or now):
+                # Between two tests it tears down what they shared, and ends.
                 unit.dropping = unit.last = True
                 self._out.append(FeedUnit(unit.id, (), last=True, drop=True))
 
@@ -458,7 +454,7 @@ class RunState:
                     if following is None:
                         continue
                     test = following
-                if test.shares_process and hungry:
+                if test.in_worker and hungry:
                     unit = hungry.pop(0)
                     self._feed(unit, self._helping(test.index))
                 elif placement.job.cpus <= free_slots:
@@ -477,15 +473,14 @@ class RunState:
 
     def _start(self, test: RunTest, gpus: tuple[str, ...], now_s: float) -> None:
         number, self._next_unit = self._next_unit, self._next_unit + 1
-        if test.shares_process:
+        if test.in_worker:
             tests = self._helping(test.index)
             job = self._worker_job(number, tests)
         else:
-            tests = (test.index,)
-            job = test.job
-            self._backlog.discard(test.job.id)
+            tests = self._take(test.job.id)
+            job = job_of([self._tests[each] for each in tests])
         cards = {gpu.id: gpu for gpu in self._machine.gpus}
-        reserved = tuple(reserved_mib(test.job, cards[gpu]) for gpu in gpus)
+        reserved = tuple(reserved_mib(job, cards[gpu]) for gpu in gpus)
         unit = _Unit(
             id=number,
             job=job,
@@ -494,10 +489,12 @@ class RunState:
             lane=self._free_lane(),
             started_s=now_s,
             queue=deque(tests),
-            is_worker=test.shares_process,
-            last=not test.shares_process,
+            is_worker=test.in_worker,
+            last=not test.in_worker,
         )
         self._units[number] = unit
+        for other in self._neighbours(unit):
+            other.had_company = True
         self._out.append(
             StartUnit(number, tests, unit.last, unit.lane, gpus, max(reserved, default=0))
         )
@@ -505,7 +502,7 @@ class RunState:
     def _next_shareable(self) -> RunTest | None:
         while self._shareable:
             test = self._tests[self._shareable[0]]
-            if test.job.id in self._backlog:
+            if test.index in self._job_of:
                 return test
             self._shareable.popleft()
         return None
@@ -517,7 +514,7 @@ class RunState:
         )
         helping = [first]
         seconds = self._tests[first].job.estimate_s or 0.0
-        self._backlog.discard(str(first))
+        self._take(str(first))
         while len(helping) < min(size, _LARGEST_HELPING):
             test = self._next_shareable()
             if test is None:
@@ -526,7 +523,7 @@ class RunState:
             if seconds > _LONGEST_HELPING_S:
                 break
             helping.append(test.index)
-            self._backlog.discard(test.job.id)
+            self._take(test.job.id)
         return tuple(sorted(helping))
 
     def _worker_job(self, unit: int, tests: Sequence[int] | deque[int]) -> Job:
@@ -581,9 +578,9 @@ class RunState:
         elif now_s - self._idle_since_s >= FOREIGN_WAIT_S:
             reason = f"waited {FOREIGN_WAIT_S / 60:.0f} minutes for GPU memory: "
             for job in tuple(self._backlog):
-                self._backlog.discard(job.id)
-                self._ended.add(int(job.id))
-                self._out.append(RefuseTest(int(job.id), reason + self._foreign_memory()))
+                for test in self._take(job.id):
+                    self._ended.add(test)
+                    self._out.append(RefuseTest(test, reason + self._foreign_memory()))
 
     def _foreign_memory(self) -> str:
         held = [

@@ -19,6 +19,8 @@ def outcome_of(reports: Sequence[Any]) -> Outcome | None:
     """
     outcome: Outcome | None = None
     for report in reports:
+        if report.outcome == "rerun":
+            continue  # an attempt inside this one that did not count
         if report.failed:
             special = getattr(report, "tonnage_outcome", None)
             if special is not None:
@@ -80,6 +82,14 @@ def made_up_reports(
         when="teardown",
     )
     return [failed, ended]
+
+
+def as_rerun(reports: Sequence[Any]) -> list[Any]:
+    """The failures of an attempt that does not count, in the form pytest-rerunfailures gave it."""
+    failures = [report for report in reports if report.failed]
+    for report in failures:
+        report.outcome = "rerun"
+    return failures
 
 
 def phase_in_hand(reports: Sequence[Any]) -> Phase:

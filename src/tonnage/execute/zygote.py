@@ -86,7 +86,7 @@ class Zygote:
         self._opening = opening
         self._channel = channel
         self._relay = relay
-        self._supervisor = Supervisor(channel, self._start)
+        self._supervisor = Supervisor(channel, self._start, self._stacks_of)
         self._session: pytest.Session | None = None
         self._hazards: dict[str, list[str]] = {}
         self._seen_hazards: set[str] = set()
@@ -162,6 +162,9 @@ class Zygote:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.stop_reason = str(excinfo.value) or excinfo.typename
+
+    def _stacks_of(self, start: messages.StartProcess) -> str:
+        return Places.of(self._opening, start.unit, start.lane).stacks
 
     def _start(self, start: messages.StartProcess, fd: int) -> int:
         """Make the process of a unit; its pid."""

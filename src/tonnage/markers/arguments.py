@@ -75,6 +75,17 @@ def names(value: object) -> frozenset[str]:
         raise WrongValueError("a name in quotes, or several in a list") from None
 
 
+def choice(*known: str) -> Callable[[object], str]:
+    """A reader of one of a few words."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise WrongValueError(f"one of {', '.join(known)}")
+        return value
+
+    return read
+
+
 def seconds(value: object) -> float | None:
     """A timeout as pytest-timeout reads it: a number or its text; None when 0 or None is given."""
     if isinstance(value, str):

@@ -22,7 +22,7 @@ _RESOURCES = (
         "needs",
         Category.OTHER,
         "what this test needs, in one line",
-        "gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=",
+        "gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=, isolation=",
     ),
     Marker("timeout", Category.OTHER, "seconds the test may take; 0: no limit", "seconds"),
 )

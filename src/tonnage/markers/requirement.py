@@ -7,12 +7,13 @@ matters.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from tonnage.errors import MarkerError, MarkerProblem
 from tonnage.markers.arguments import (
     Said,
     amount,
+    choice,
     keywords,
     name,
     names,
@@ -28,9 +29,13 @@ from tonnage.markers.vocabulary import Category, Marker, Vocabulary
 from tonnage.units import mib_from_gib
 
 T = TypeVar("T")
+Isolation = Literal["test", "group", "module", "worker"]
 
 # A measured peak is one observation; the next run may need a little more.
 PROFILED_MARGIN_PERCENT = 10
+
+# What may share a process with a test, from nothing to everything.
+ISOLATION_LEVELS: tuple[Isolation, ...] = get_args(Isolation)
 
 _NEEDS = {
     "gpus": whole(0),
@@ -39,6 +44,7 @@ _NEEDS = {
     "memory_gib": amount,
     "exclusive": names,
     "group": name,
+    "isolation": choice(*ISOLATION_LEVELS),
 }
 
 
@@ -49,6 +55,7 @@ class Requirement:
     `gpus` None: no hardware declared. 0: sees no GPU. `vram_mib` None: nothing declared, which
     on a GPU test means whole cards. `reserved_mib` is `vram_mib` with the margin that a measured
     (not declared) figure still needs. `gpu_names` restricts the card by a substring of its name.
+    `isolation` None: whatever the run does.
     """
 
     gpus: int | None = None
@@ -60,6 +67,7 @@ class Requirement:
     timeout_s: float | None = None
     exclusive: frozenset[str] = frozenset()
     group: str | None = None
+    isolation: Isolation | None = None
     engine_caps: tuple[tuple[str, float], ...] = ()
     lifecycle: str | None = None
 
@@ -86,6 +94,7 @@ def requirement_of(marks: Sequence[MarkValue], vocabulary: Vocabulary) -> Requir
         timeout_s=marked.timeout_s(),
         exclusive=frozenset().union(*(said.value for said in needs.get("exclusive", ()))),
         group=_closest(needs, "group", None),
+        isolation=_closest(needs, "isolation", None),
         engine_caps=marked.engine_caps(),
         lifecycle=marked.lifecycle(),
     )

@@ -67,7 +67,8 @@ def start_early(config: pytest.Config) -> EarlyStart:
     """Start now; whatever happens, it is taken back when the config is."""
     scratch = ScratchDirectory("tonnage-run-")
     inherit_output = config.option.capture == "no"
-    early = EarlyStart(scratch, launch(log_of(scratch.path), inherit_output=inherit_output))
+    launched = launch(log_of(scratch.path), scratch.path.name, inherit_output=inherit_output)
+    early = EarlyStart(scratch, launched)
     config.add_cleanup(early.end)
     return early
 

@@ -11,8 +11,8 @@ import pytest
 _MINIMAL_MARKERS = (
     "max_vram_gib(gib): VRAM this test needs on each GPU, safety included; 0: allocates none",
     "profiled_vram_gib(gib): VRAM peak measured on each GPU; a margin is added when it is reserved",
-    "needs(gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=): what this test needs, "
-    "in one line",
+    "needs(gpus=, vram_gib=, cpus=, memory_gib=, exclusive=, group=, isolation=): what this test "
+    "needs, in one line",
     "timeout(seconds): seconds the test may take; 0: no limit",
 )
 
@@ -31,9 +31,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--isolation",
         {
-            "metavar": "test|worker",
-            "help": "With --pack: what shares a process. test: nothing. worker: tests that need "
-            "no GPU share a few long-lived workers (the default for them).",
+            "metavar": "LEVEL",
+            "help": "With --pack: what shares a process. test: nothing. group: tests of one "
+            "needs(group=...), or with the same expensive fixture. module: the tests of a module. "
+            "worker: tests that need no GPU share a few workers (the default).",
         },
     ),
     (

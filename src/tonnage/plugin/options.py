@@ -8,7 +8,8 @@ import pytest
 
 from tonnage.config import Settings
 from tonnage.errors import OptionError, suggestion
-from tonnage.execute.jobs import Isolation, Undeclared
+from tonnage.execute.jobs import Undeclared
+from tonnage.markers.requirement import ISOLATION_LEVELS, Isolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def read_options(config: pytest.Config, settings: Settings) -> Options:
         slots=_slots(given("slots"), settings.slots),
         isolation=cast(
             "Isolation | None",
-            _choice("--isolation", given("isolation"), ("test", "worker"), settings.isolation),
+            _choice("--isolation", given("isolation"), ISOLATION_LEVELS, settings.isolation),
         ),
         undeclared=cast(
             "Undeclared",

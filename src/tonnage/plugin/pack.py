@@ -121,6 +121,16 @@ class PackPlugin:
         if self._controller is not None:
             self._controller.finish(int(exitstatus))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
+        """Show attempts that do not count as what they are, and a pass after one as such."""
+        if report.outcome == "rerun":
+            return "rerun", "R", ("RERUN", {"yellow": True})
+        note = getattr(report, "tonnage_note", None)
+        if note is not None and report.when == "call" and report.passed:
+            return "passed", ".", f"PASSED ({note})"
+        return None
+
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         lines = summary_lines(summarise(self._events))
@@ -169,6 +179,7 @@ class PackPlugin:
             vram_margin=settings.vram_margin,
             timeout_grace_s=settings.timeout_grace_s,
             interrupt_grace_s=settings.interrupt_grace_s,
+            slow_after_s=settings.slow_after_s,
             sample_interval_s=settings.sample_interval_s,
             inherit_output=config.option.capture == "no",
         )
@@ -197,6 +208,16 @@ class PackPlugin:
         """Pass a warning to pytest's hooks."""
         assert self._replay is not None
         self._replay.warning(warning)
+
+    def on_status(self, lines: Sequence[str]) -> None:
+        """Show what the run is doing."""
+        assert self._screen is not None
+        self._screen.say(lines)
+
+    def asks_for_status(self) -> bool:
+        """Whether somebody pressed the key for it."""
+        assert self._screen is not None
+        return self._screen.was_asked()
 
     def wants_to_stop(self) -> bool:
         """Whether pytest has seen enough failures."""

@@ -73,13 +73,18 @@ class Replay:
         location: tuple[str, int | None, str],
         reports: Sequence[Any],
     ) -> None:
-        """All reports of one test."""
+        """All reports of one test; those of attempts that do not count have outcome `rerun`."""
         hook = self._config.hook
         hook.pytest_runtest_logstart(nodeid=node_id, location=location)
+        reruns = [report for report in reports if report.outcome == "rerun"]
         for report in reports:
             if noted := getattr(report, "tonnage_xml", None):
                 pytest_internals.add_to_xml(self._config, report, noted)
+            if reruns and report.when == "teardown":
+                pytest_internals.add_reruns_to_xml(self._config, report, reruns)
             hook.pytest_runtest_logreport(report=report)
+            if outcome := getattr(report, "tonnage_outcome", None):
+                pytest_internals.name_failure_in_xml(self._config, report, outcome)
         hook.pytest_runtest_logfinish(nodeid=node_id, location=location)
 
     def warning(self, recorded: messages.WarningRecorded) -> None:

@@ -1,5 +1,6 @@
 """Joining pytest's terminal output with the live view: one writes above, one redraws below."""
 
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,11 @@ import pytest
 
 from tonnage.clock import Clock
 from tonnage.execute import pytest_internals
+from tonnage.plugin.keys import Keys
 from tonnage.record import events
+from tonnage.units import format_duration
+
+_STATUS_KEY = "t"
 
 if TYPE_CHECKING:  # rich is imported where there is a terminal to draw on
     from tonnage.report.live import LiveView
@@ -26,6 +31,7 @@ class Screen:
         self._clock = clock
         self._reporter = pytest_internals.terminal(config)
         self._view: LiveView | None = None
+        self._keys: Keys | None = None
         self._file: Any = None
 
     def start(self, so_far: Sequence[events.Event]) -> None:
@@ -43,6 +49,7 @@ class Screen:
         if not view.is_drawing:
             return
         self._view = view
+        self._keys = Keys.of(sys.stdin)
         for event in so_far:
             view.feed(event)
         pytest_internals.redirect_terminal(reporter, _Above(view))
@@ -50,6 +57,8 @@ class Screen:
 
     def feed(self, event: events.Event) -> None:
         """Something happened."""
+        if isinstance(event, events.AttemptSlow):
+            self.say([f"slow: {event.node_id} still runs after {format_duration(event.elapsed_s)}"])
         if self._view is None:
             return
         self._view.feed(event)
@@ -59,7 +68,21 @@ class Screen:
                 what = event.outcome.value.upper().replace("_", " ")
                 self._view.print_above(f"{what} {event.node_id} - {event.reason}")
         elif isinstance(event, events.Noticed):
-            self._view.print_above(f"tonnage: {event.message}")
+            self.say([event.message])
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Show these lines now, between whatever else is shown."""
+        if self._view is not None:
+            for line in lines:
+                self._view.print_above(f"tonnage: {line}")
+        elif self._reporter is not None:
+            self._reporter.ensure_newline()
+            for line in lines:
+                self._reporter.write_line(f"tonnage: {line}")
+
+    def was_asked(self) -> bool:
+        """Whether the key that asks for the run's status was pressed since the last call."""
+        return self._keys is not None and _STATUS_KEY in self._keys.pressed()
 
     def tick(self) -> None:
         """A moment to redraw."""
@@ -71,6 +94,8 @@ class Screen:
         view, self._view = self._view, None
         if view is None:
             return
+        if self._keys is not None:
+            self._keys.release()
         assert self._reporter is not None
         self._config.pluginmanager.unregister(self)
         try:

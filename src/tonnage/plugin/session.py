@@ -19,7 +19,7 @@ def settle(config: pytest.Config) -> Settled:
     given = getattr(config.option, "tonnage_gpus", None)
     gpus = given or os.environ.get("TONNAGE_GPUS") or settings.gpus
     where = "--gpus" if given else "TONNAGE_GPUS" if os.environ.get("TONNAGE_GPUS") else _GPUS_KEY
-    return Settled(settings.vocabulary, gpus, where)
+    return Settled(settings.vocabulary, gpus, where, settings.expensive_fixtures)
 
 
 def take_over(config: pytest.Config, vocabulary: Vocabulary, notices: list[str]) -> None:

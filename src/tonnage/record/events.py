@@ -86,6 +86,25 @@ class AttemptFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptSlow:
+    """A test has taken this long, and still runs."""
+
+    at_s: float
+    node_id: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLeaked:
+    """GPU memory that did not come back after a test's process had ended: MiB on one GPU."""
+
+    at_s: float
+    node_id: str
+    gpu: str
+    leaked_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSampled:
     """One reading of one GPU. `used_mib` None: the driver did not answer this time.
 
@@ -140,6 +159,8 @@ Event = (
     | TestsCollected
     | AttemptStarted
     | AttemptFinished
+    | AttemptSlow
+    | MemoryLeaked
     | GpuSampled
     | EndPredicted
     | Noticed

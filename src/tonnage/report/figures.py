@@ -11,6 +11,7 @@ from tonnage.record.events import (
     Event,
     GpuDescription,
     GpuSampled,
+    MemoryLeaked,
     Noticed,
     RunStarted,
     TestsCollected,
@@ -68,6 +69,7 @@ class Summary:
     retried: tuple[AttemptFinished, ...]
     broken: tuple[AttemptFinished, ...]  # timeout, out of memory, crash, lost: last attempts
     notices: tuple[str, ...]
+    leaks: tuple[MemoryLeaked, ...] = ()
 
     @property
     def speed_up(self) -> float | None:
@@ -96,6 +98,7 @@ def summarise(events: Sequence[Event]) -> Summary:
         notices=tuple(
             dict.fromkeys(event.message for event in events if isinstance(event, Noticed))
         ),
+        leaks=tuple(event for event in events if isinstance(event, MemoryLeaked)),
     )
 
 

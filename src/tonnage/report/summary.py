@@ -20,6 +20,14 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [_gpu_line(use) for use in summary.gpus]
     lines += _section("Timeouts, crashes and out-of-memory", map(_attempt_line, summary.broken))
     lines += _section("Tried more than once", map(_attempt_line, summary.retried))
+    labels = {use.gpu.uuid: use.gpu.label for use in summary.gpus}
+    lines += _section(
+        "GPU memory that did not come back, and so stayed reserved",
+        (
+            f"{leak.node_id} left {format_gib(leak.leaked_mib)} on {labels.get(leak.gpu, leak.gpu)}"
+            for leak in summary.leaks
+        ),
+    )
     lines += _drift_lines(summary.drifts)
     lines += _section(
         f"Slowest {plural(len(summary.slowest), 'test')}",

@@ -12,7 +12,7 @@ EXAMPLES = [
         ["-q"], ["pytest", "-q"], "/d", 7, "/run", "/tmp", 2, {}, {}, {"a.py": "why"}
     ),
     messages.StartProcess(1, [0, 3], True, 0, {"A": "b"}),
-    messages.StartProcess(1, [0], True, 0, {}, messages.FreshStart("/d/a.py", ["a.py::t"])),
+    messages.StartProcess(1, [0], True, 0, {}, 2, messages.FreshStart("/d/a.py", ["a.py::t"])),
     messages.EndProcess(1, 0.5),
     messages.EndSession(1),
     messages.MoreTests([4, 5], last=False),

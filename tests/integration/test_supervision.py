@@ -1,0 +1,88 @@
+"""Tests that hang, leave things behind or run long: ended, named, noticed."""
+
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from tests.packed import outcomes, processes_of, run
+
+pytestmark = [
+    pytest.mark.pre_merge,
+    pytest.mark.integration,
+    pytest.mark.gpu_0,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+GRACE = "[tool.tonnage]\ntimeout_grace_s = 0.5\n"
+
+
+def test_a_hang_in_c_is_ended_with_the_stacks_of_the_whole_tree(pytester):
+    pytester.makepyprojecttoml(GRACE)
+    pytester.makepyfile(
+        """
+import itertools, multiprocessing, pytest, threading, time
+
+def deep_in_a_child():
+    time.sleep(1000)
+
+@pytest.mark.timeout(0.3)
+def test_hangs():
+    multiprocessing.get_context("fork").Process(target=deep_in_a_child).start()
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    sum(itertools.repeat(0))  # in C, for ever: no signal handler of Python's gets a turn
+
+def test_other(): pass
+"""
+    )
+    result = run(pytester, "-p", "no:timeout", "--isolation", "test", "--junitxml=out.xml")
+    assert outcomes(pytester.path / "out.xml") == {
+        "test_a_hang_in_c_is_ended_with_the_stacks_of_the_whole_tree::test_hangs": "failure",
+        "test_a_hang_in_c_is_ended_with_the_stacks_of_the_whole_tree::test_other": "passed",
+    }
+    text = result.stdout.str()
+    assert "timeout: ran longer than its declared 0.3 s, did not stop, and was ended" in text
+    assert "in test_hangs" in text
+    assert "in deep_in_a_child" in text
+    failure = next(ET.parse(pytester.path / "out.xml").iter("failure"))
+    assert failure.get("type") == "timeout"
+
+
+def test_a_test_that_ignores_term_is_killed_with_its_detached_children(pytester, monkeypatch):
+    monkeypatch.setenv("MARK", mark := f"mark-{pytester.path.name}-{id(pytester)}")
+    pytester.makepyprojecttoml(GRACE)
+    pytester.makepyfile(
+        """
+import os, pytest, signal, subprocess, time
+
+@pytest.mark.timeout(0.3)
+def test_stubborn():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(1000)
+        os._exit(0)
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    while True:
+        time.sleep(0.1)
+"""
+    )
+    result = run(pytester, "-p", "no:timeout")
+    assert result.parseoutcomes() == {"failed": 1}
+    assert processes_of(mark) == []
+
+
+def test_a_slow_test_is_named_while_it_runs(pytester):
+    pytester.makepyprojecttoml("[tool.tonnage]\nslow_after_s = 0.2\n")
+    pytester.makepyfile(
+        """
+import time
+def test_long(): time.sleep(0.5)
+"""
+    )
+    result = run(pytester)
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines(["tonnage: slow: *::test_long still runs after *"])
