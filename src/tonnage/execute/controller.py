@@ -15,6 +15,7 @@ from tonnage.clock import Clock
 from tonnage.devices.open import Devices
 from tonnage.execute import messages, state
 from tonnage.execute.agent import Agent, Arrival, FromUnit, FromZygote, ZygoteLost
+from tonnage.execute.caps import Caps
 from tonnage.execute.collecting import Collection, collect, lost
 from tonnage.execute.environment import unit_environment
 from tonnage.execute.family import signal_name
@@ -56,6 +57,7 @@ class RunSettings:
     interrupt_grace_s: float
     sample_interval_s: float
     inherit_output: bool
+    caps: Caps = field(default_factory=Caps)
 
 
 class Listener(Protocol):
@@ -292,6 +294,7 @@ class Controller:
             self._gpu_environment(start.gpus),
             test.requirement,
             self._settings.run_id,
+            self._settings.caps.environment(test.requirement, start.gpus),
         )
         fresh = None
         if test.is_fresh:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tonnage.execute import messages, pytest_internals
+from tonnage.execute.cap_note import note_cap
 from tonnage.execute.out_of_memory import is_out_of_memory
 from tonnage.execute.output import shorten_sections
 
@@ -88,6 +89,7 @@ class Relay:
                 report.tonnage_outcome = "timeout"
             elif is_out_of_memory(call.excinfo.typename, str(call.excinfo.value)):
                 report.tonnage_outcome = "out_of_memory"
+                note_cap(item, report, str(call.excinfo.value))
         return report
 
     @pytest.hookimpl(trylast=True)
