@@ -29,6 +29,7 @@ from tonnage.execute.jobs import (
 )
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
+from tonnage.execute.neighbours import MAY_START, Neighbours
 from tonnage.execute.output import stacks, tail
 from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of
 from tonnage.record import events
@@ -135,6 +136,7 @@ class Controller:
             settings.opening, settings.launched, inherit_output=settings.inherit_output
         )
         self._memory = MemoryWatch(devices, settings.sample_interval_s, self._agent.wake_fd, clock)
+        self._neighbours = Neighbours(devices, settings.run_id, os.environ, self._notice)
         self._gpus = describe_gpus(devices.gpus)
         self._machine = machine_of(
             self._gpus, settings.slots, settings.memory_mib, settings.vram_margin
@@ -195,7 +197,7 @@ class Controller:
             self._memory.start()
             try:
                 self._read_memory()
-                self._obey(self._state.begin(self._now_s()))
+                self._obey(self._begin(self._now_s()))
                 while not self._state.is_over:
                     self._step()
             finally:
@@ -212,6 +214,7 @@ class Controller:
     def close(self) -> None:
         """Wait for the end of the zygote, and end everything that is still there."""
         self._agent.close()
+        self._neighbours.close()
 
     # -------------------------------------------------------------- the loop
 
@@ -224,10 +227,10 @@ class Controller:
         now_s = self._now_s()
         if self._end_at_s is not None and now_s >= self._end_at_s:
             self._end_at_s = None
-            self._obey(self._state.handle(state.StopAsked(now=True), now_s))
+            self._obey(self._handle(state.StopAsked(now=True), now_s))
         deadline_s = self._state.next_deadline_s()
         if deadline_s is not None and now_s >= deadline_s:
-            self._obey(self._state.handle(state.TimePassed(), now_s))
+            self._obey(self._handle(state.TimePassed(), now_s))
         if now_s - self._predicted_at_s >= _PREDICT_EVERY_S:
             self._predicted_at_s = now_s
             end_s = self._state.predicted_end_s(now_s)
@@ -256,16 +259,28 @@ class Controller:
             case FromUnit(unit, messages.TestEnded() as ended):
                 self._test_ended(unit, ended, now_s)
             case FromUnit(unit, messages.Hungry()):
-                self._obey(self._state.handle(state.UnitHungry(unit), now_s))
+                self._obey(self._handle(state.UnitHungry(unit), now_s))
             case FromUnit(unit, messages.Dropped(tests)):
                 ours = tuple(self._ours(unit, test) for test in tests)
-                self._obey(self._state.handle(state.TestsDropped(unit, ours), now_s))
+                self._obey(self._handle(state.TestsDropped(unit, ours), now_s))
             case FromUnit(_, messages.WarningRecorded() as warning):
                 self._listener.on_warning(warning)
             case FromZygote(messages.WarningRecorded() as warning):
                 self._listener.on_warning(warning)
             case _:
                 pass  # a report of the session's end: nothing depends on it
+
+    def _begin(self, now_s: float) -> Sequence[state.Instruction]:
+        self._neighbours.open(has_gpu_tests=any(test.job.gpus for test in self._tests))
+        with self._neighbours.deciding(self._state, now_s):
+            return self._state.begin(now_s)
+
+    def _handle(self, happening: state.Happening, now_s: float) -> Sequence[state.Instruction]:
+        """Have the state decide; where it may start something, alone on this machine."""
+        if not isinstance(happening, MAY_START):
+            return self._state.handle(happening, now_s)
+        with self._neighbours.deciding(self._state, now_s):
+            return self._state.handle(happening, now_s)
 
     def _obey(self, instructions: Sequence[state.Instruction]) -> None:
         for instruction in instructions:
@@ -328,7 +343,7 @@ class Controller:
 
     def _test_began(self, number: int, test: int, now_s: float) -> None:
         self._begin_attempt(self._units[number], test, now_s)
-        self._obey(self._state.handle(state.TestBegan(number, test), now_s))
+        self._obey(self._handle(state.TestBegan(number, test), now_s))
 
     def _begin_attempt(self, unit: _Unit, test: int, now_s: float) -> None:
         unit.test = unit.latest = test
@@ -348,12 +363,12 @@ class Controller:
     def _test_ended(self, number: int, ended: messages.TestEnded, now_s: float) -> None:
         test = self._ours(number, ended.test)
         self._resolve(self._units[number], test, now_s)
-        self._obey(self._state.handle(state.TestEnded(number, test), now_s))
+        self._obey(self._handle(state.TestEnded(number, test), now_s))
         if ended.stop is not None and self._stop is None:
             self._stop = StopRun(ended.stop, exits=ended.exits, exit_status=ended.exit_status)
-            self._obey(self._state.handle(state.StopAsked(now=True), now_s))
+            self._obey(self._handle(state.StopAsked(now=True), now_s))
         elif self._listener.wants_to_stop():
-            self._obey(self._state.handle(state.StopAsked(now=True), now_s))
+            self._obey(self._handle(state.StopAsked(now=True), now_s))
 
     def _resolve(self, unit: _Unit, test: int, now_s: float) -> None:
         """Pass on what a finished test reported."""
@@ -379,7 +394,7 @@ class Controller:
     def _process_ended(self, ended: messages.ProcessEnded, now_s: float) -> None:
         unit = self._units[ended.unit]
         self._memory.look()
-        instructions = self._state.handle(state.UnitEnded(ended.unit), now_s)
+        instructions = self._handle(state.UnitEnded(ended.unit), now_s)
         for instruction in instructions:
             if isinstance(instruction, state.TestLost):
                 self._report_lost(unit, instruction, ended, now_s)
@@ -387,7 +402,7 @@ class Controller:
             self._tell(events.Noticed(now_s, self._survivors_notice(unit, ended.survivors)))
         self._obey([each for each in instructions if not isinstance(each, state.TestLost)])
         if self._listener.wants_to_stop():
-            self._obey(self._state.handle(state.StopAsked(now=True), now_s))
+            self._obey(self._handle(state.StopAsked(now=True), now_s))
 
     def _report_lost(
         self,
@@ -482,6 +497,7 @@ class Controller:
         for divided in self._memory.take(leaders, self._state.reservations_of_units()):
             now_s = self._now_s()
             attribution = divided.attribution
+            self._neighbours.saw(attribution)
             by_unit = {int(unit): used for unit, used in attribution.by_attempt.items()}
             for number, used in by_unit.items():
                 unit = self._units.get(number)
@@ -489,7 +505,7 @@ class Controller:
                     unit.peak_mib = max(unit.peak_mib or 0, *used.values())
                     unit.method = attribution.method
             foreign = attribution.foreign_mib
-            self._obey(self._state.handle(state.MemoryRead(by_unit, foreign), now_s))
+            self._obey(self._handle(state.MemoryRead(by_unit, foreign), now_s))
             reserved = self._state.reserved_mib()
             for gpu, used_mib in divided.reading.used_mib.items():
                 self._tell(
@@ -533,10 +549,10 @@ class Controller:
                         f"{format_duration(grace_s)} (Ctrl-C again ends it now)",
                     )
                 )
-                self._obey(self._state.handle(state.StopAsked(now=False), now_s))
+                self._obey(self._handle(state.StopAsked(now=False), now_s))
             else:
                 self._end_at_s = None
-                self._obey(self._state.handle(state.StopAsked(now=True), now_s))
+                self._obey(self._handle(state.StopAsked(now=True), now_s))
 
     def _is_ending_everything(self) -> bool:
         return self._state.ended_everything
@@ -545,6 +561,9 @@ class Controller:
 
     def _now_s(self) -> float:
         return self._clock.monotonic_s() - self._zero_s
+
+    def _notice(self, text: str) -> None:
+        self._tell(events.Noticed(self._now_s(), text))
 
     def _tell(self, event: events.Event) -> None:
         self._listener.on_event(event)

@@ -88,6 +88,17 @@ class MemoryRead:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighboursRead:
+    """What other runs have reserved on the GPUs, and how much of it no reading shows yet, in MiB.
+
+    It only informs what happens next.
+    """
+
+    reserved_mib: Mapping[str, int]
+    unused_mib: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened but time."""
 
@@ -106,6 +117,7 @@ Happening = (
     | TestsDropped
     | UnitEnded
     | MemoryRead
+    | NeighboursRead
     | TimePassed
     | StopAsked
 )
@@ -208,6 +220,8 @@ class RunState:
         self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
         self._learned_s: dict[str, float] = {}  # what the others were last estimated by
         self._machine = machine
+        self._foreign_mib = {gpu.id: gpu.foreign_mib for gpu in machine.gpus}  # as measured
+        self._neighbours = NeighboursRead({}, {})
         self._empty_machine = machine
         self._timeout_grace_s = timeout_grace_s
         self._backlog = Backlog(())
@@ -318,6 +332,9 @@ class RunState:
             case MemoryRead(by_unit, foreign_mib):
                 self._memory_read(by_unit, foreign_mib)
                 self._schedule(now_s)
+            case NeighboursRead():
+                self._neighbours = happening
+                self._set_foreign()
             case TimePassed():
                 self._time_passed(now_s)
                 self._schedule(now_s)
@@ -398,10 +415,25 @@ class RunState:
             unit.measured_mib = dict(by_unit.get(unit.id, {}))
             if unit.ended_s is not None and not any(unit.measured_mib.values()):
                 del self._units[unit.id]
+        self._foreign_mib.update(foreign_mib)
+        self._set_foreign()
+
+    def _set_foreign(self) -> None:
+        """Take off the cards what others hold, and what other runs may take any moment.
+
+        Their figures may be older than the reading: what they reserved is theirs in any case.
+        """
+        others = self._neighbours
         self._machine = replace(
             self._machine,
             gpus=tuple(
-                replace(gpu, foreign_mib=foreign_mib.get(gpu.id, gpu.foreign_mib))
+                replace(
+                    gpu,
+                    foreign_mib=max(
+                        others.reserved_mib.get(gpu.id, 0),
+                        self._foreign_mib.get(gpu.id, 0) + others.unused_mib.get(gpu.id, 0),
+                    ),
+                )
                 for gpu in self._machine.gpus
             ),
         )
