@@ -88,7 +88,7 @@ def _use(message: str) -> str:
 def _gib(number: str, unit: str) -> str:
     amount = float(number.replace(",", "").rstrip("."))
     mib = amount / (1024 * 1024) if unit == "bytes" else amount * _UNITS[unit[0]]
-    return f"{mib / 1024:.2f} GiB" if mib >= 10 else f"{mib:.2f} MiB"
+    return f"{mib / 1024:.2f} GiB" if mib >= 1024 else f"{mib:.2f} MiB"
 
 
 def _torch_peak_mib(torch: Any) -> int | None:
