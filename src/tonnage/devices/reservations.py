@@ -123,7 +123,8 @@ class Reservations:
                 if each.run not in self._within and self._run not in each.within
             )
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            if self._directory >= 0:  # else closed meanwhile, and the lock with it
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def publish(self, cards: Mapping[str, Reserved]) -> None:
         """Say what we have reserved, by card. Only inside `deciding`. Raises OSError."""
@@ -181,8 +182,8 @@ class Reservations:
                 if os.fstat(self._lock).st_nlink:
                     return
                 # Somebody tidied up: whoever comes next makes a new one, and so do we.
-                os.close(self._lock)
-                self._lock = _open_lock(self._directory)
+                stale, self._lock = self._lock, _open_lock(self._directory)
+                os.close(stale)
 
     def _create(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

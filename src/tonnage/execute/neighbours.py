@@ -7,7 +7,7 @@ listing of a directory per decision, and a run without GPU tests pays nothing.
 
 import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tonnage.devices.attribution import DEVICE_DELTA, Attribution
@@ -75,17 +75,25 @@ class Neighbours:
         if reservations is None:
             yield
             return
-        try:
-            with reservations.deciding() as others:
-                self._is_waiting = False
-                self._greet(others)
-                reserved, unused = total(others)
-                run_state.handle(state.NeighboursRead(reserved, unused), now_s)
+        with ExitStack() as turn:
+            try:
+                others = turn.enter_context(reservations.deciding())
+            except Busy:
+                self._wait(run_state, now_s)
                 yield
-                self._publish(reservations, run_state)
-        except Busy:
-            self._wait(run_state, now_s)
+                return
+            except OSError as error:
+                self._give_up(run_state, error, now_s)
+                yield
+                return
+            self._is_waiting = False
+            self._greet(others)
+            run_state.handle(state.NeighboursRead(*total(others)), now_s)
             yield
+            try:
+                reservations.publish(self._held(run_state))
+            except OSError as error:
+                self._give_up(run_state, error, now_s)
         for text in reservations.notices:
             self._notice(text)
         reservations.notices.clear()
@@ -96,16 +104,20 @@ class Neighbours:
             self._reservations.close()
             self._reservations = None
 
-    def _publish(self, reservations: Reservations, run_state: state.RunState) -> None:
-        held = run_state.reserved_mib()
-        try:
-            reservations.publish(
-                {gpu: Reserved(mib, self._used_mib.get(gpu, 0)) for gpu, mib in held.items() if mib}
-            )
-        except OSError as error:
-            reservations.close()
-            self._reservations = None
-            self._go_alone(f"{reservations.directory}: {error.strerror}")
+    def _held(self, run_state: state.RunState) -> dict[str, Reserved]:
+        return {
+            gpu: Reserved(mib, self._used_mib.get(gpu, 0))
+            for gpu, mib in run_state.reserved_mib().items()
+            if mib
+        }
+
+    def _give_up(self, run_state: state.RunState, error: OSError, now_s: float) -> None:
+        """Go on without the others, as the place where we met them is gone or full."""
+        assert self._reservations is not None
+        self._reservations.close()
+        self._reservations = None
+        run_state.handle(state.NeighboursRead({}, {}), now_s)
+        self._go_alone(f"{self._directory}: {error.strerror}")
 
     def _wait(self, run_state: state.RunState, now_s: float) -> None:
         run_state.handle(state.NeighboursRead(self._capacities_mib, {}), now_s)
