@@ -129,6 +129,13 @@ class Settings(_Table):
         ge=0,
         le=0.9,
     )
+    vram_caps: Literal["off", "cooperative", "torch", "mps"] = _key(
+        "off",
+        "How tests are held to the VRAM they declare: not at all, by variables that engines read, "
+        "by PyTorch's allocator as well, or by NVIDIA's MPS.",
+        '"off", "cooperative", "torch" or "mps"',
+        '"cooperative"',
+    )
     timeout_grace_s: float = _key(
         5.0,
         "Seconds from a test's own timeout until it is ended from outside.",

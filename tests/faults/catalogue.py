@@ -1,7 +1,6 @@
 """All faults, by the part of a run they strike."""
 
 import os
-import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path

@@ -45,6 +45,7 @@ def test_every_key_is_read(tmp_path):
         slots = 3
         gpus = "sim:2x24"
         vram_margin = 0.2
+        vram_caps = "torch"
         timeout_grace_s = 1
         slow_after_s = 7
         expensive_fixtures = ["server"]
@@ -68,6 +69,7 @@ def test_every_key_is_read(tmp_path):
         "slots": 3,
         "gpus": "sim:2x24",
         "vram_margin": 0.2,
+        "vram_caps": "torch",
         "timeout_grace_s": 1.0,
         "interrupt_grace_s": 2.5,
         "sample_interval_s": 0.5,

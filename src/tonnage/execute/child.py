@@ -25,6 +25,7 @@ from tonnage.execute.family import adopt_orphans, die_with_parent, prefer_for_oo
 from tonnage.execute.frames import FrameSocket
 from tonnage.execute.keeper import kept
 from tonnage.execute.relay import TIMED_OUT, TIMEOUT, Relay
+from tonnage.execute.torch_cap import cap_torch
 
 # The supervisor's request for the stacks of all threads. A real-time signal: no test uses it.
 DUMP_SIGNAL = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
@@ -71,6 +72,7 @@ def become_test_process(
         adopt_orphans()
         prefer_for_oom_kill()
         os.environ.update(start.environment)
+        cap_torch()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         stacks = os.open(places.stacks, flags, 0o600)
         faulthandler.enable(file=stacks)

@@ -6,7 +6,7 @@ What happens reaches a `Listener` as values; pytest's hooks and the reports are 
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tonnage.clock import Clock
@@ -14,12 +14,14 @@ from tonnage.devices.open import Devices
 from tonnage.execute import happenings, messages
 from tonnage.execute.agent import Agent, Arrival, FromUnit, FromZygote, ZygoteLost
 from tonnage.execute.attempts import Attempts, Audience
+from tonnage.execute.caps import Caps
 from tonnage.execute.collecting import Collection, collect, collect_again, lost
 from tonnage.execute.environment import unit_environment
 from tonnage.execute.family import end_marked, signal_name
 from tonnage.execute.jobs import RunTest, Undeclared, describe_gpus, machine_of, run_tests
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
+from tonnage.execute.neighbours import MAY_START, Neighbours
 from tonnage.execute.signals import STATUS_SIGNAL, Signals
 from tonnage.execute.state import RunState
 from tonnage.execute.status import status_lines
@@ -55,6 +57,7 @@ class RunSettings:
     slow_after_s: float
     sample_interval_s: float
     inherit_output: bool
+    caps: Caps = field(default_factory=Caps)
 
 
 class Listener(Audience, Protocol):
@@ -119,6 +122,7 @@ class Controller:
             inherit_output=settings.inherit_output,
         )
         self._memory = MemoryWatch(devices, settings.sample_interval_s, self._agent.wake_fd, clock)
+        self._neighbours = Neighbours(devices, settings.run_id, os.environ, self._notice)
         self._signals = Signals(self._agent.wake_fd)
         self._gpus = describe_gpus(devices.gpus)
         self._machine = machine_of(
@@ -186,7 +190,7 @@ class Controller:
             self._memory.start()
             try:
                 self._read_memory()
-                self._obey(self._state.begin(self._now_s()))
+                self._begin()
                 while not self._state.is_over:
                     self._step()
             finally:
@@ -203,6 +207,7 @@ class Controller:
     def close(self) -> None:
         """Wait for the end of the zygote, and end everything that is still there."""
         self._agent.close()
+        self._neighbours.close()
         end_marked(self._settings.run_id)
 
     # -------------------------------------------------------------- the loop
@@ -264,9 +269,24 @@ class Controller:
             case _:
                 pass  # a report of the session's end: nothing depends on it
 
+    def _begin(self) -> None:
+        now_s = self._now_s()
+        self._neighbours.open(has_gpu_tests=any(test.job.gpus for test in self._tests))
+        with self._neighbours.deciding(self._state, now_s):
+            instructions = self._state.begin(now_s)
+        self._obey(instructions)
+
     def _happened(self, happening: happenings.Happening) -> None:
         """Have the state decide, and do what it says."""
-        self._obey(self._state.handle(happening, self._now_s()))
+        self._obey(self._handle(happening))
+
+    def _handle(self, happening: happenings.Happening) -> Sequence[happenings.Instruction]:
+        """Have the state decide; where it may start something, alone on this machine."""
+        now_s = self._now_s()
+        if not isinstance(happening, MAY_START):
+            return self._state.handle(happening, now_s)
+        with self._neighbours.deciding(self._state, now_s):
+            return self._state.handle(happening, now_s)
 
     def _obey(self, instructions: Sequence[happenings.Instruction]) -> None:
         for instruction in instructions:
@@ -295,7 +315,10 @@ class Controller:
     def _start_unit(self, start: happenings.StartUnit) -> None:
         test = self._tests[start.tests[0]]
         environment = unit_environment(
-            os.environ, self._gpu_environment(start.gpus), test.requirement
+            os.environ,
+            self._gpu_environment(start.gpus),
+            test.requirement,
+            self._settings.caps.environment(test.requirement, start.gpus),
         )
         fresh = None
         if test.is_fresh:
@@ -336,7 +359,7 @@ class Controller:
         test = self._ours(unit, ended.test)
         out_of_memory = self._attempts.ran_out_of_memory(unit)
         happening = happenings.TestEnded(unit, test, out_of_memory)
-        instructions = self._state.handle(happening, now_s)
+        instructions = self._handle(happening)
         if happenings.RetryAlone(unit, test) in instructions:
             self._attempts.to_be_retried(unit, now_s)
         else:
@@ -353,7 +376,7 @@ class Controller:
         self._memory.look()
         happening = happenings.UnitEnded(ended.unit, self._attempts.died_of_memory(ended.unit))
         rest: list[happenings.Instruction] = []
-        for instruction in self._state.handle(happening, now_s):
+        for instruction in self._handle(happening):
             match instruction:
                 case happenings.TestLost():
                     self._test_lost(instruction, ended)
@@ -380,7 +403,7 @@ class Controller:
         """Go on with a new zygote: what ran is lost, what waited is not."""
         end_marked(self._settings.run_id)
         losses = 0
-        for instruction in self._state.handle(happenings.AgentLost(), self._now_s()):
+        for instruction in self._handle(happenings.AgentLost()):
             if isinstance(instruction, happenings.TestLost):
                 losses += 1
                 self._test_lost(instruction)
@@ -435,6 +458,7 @@ class Controller:
         ):
             now_s = self._now_s()
             attribution = divided.attribution
+            self._neighbours.saw(attribution)
             by_unit = {int(unit): used for unit, used in attribution.by_attempt.items()}
             self._attempts.saw_memory(by_unit, attribution.method)
             foreign = attribution.foreign_mib

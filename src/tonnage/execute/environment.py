@@ -1,6 +1,7 @@
 """The environment variables of zygote and test processes. Pure."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from tonnage.markers.requirement import Requirement
 
@@ -33,12 +34,14 @@ def unit_environment(
     user: Mapping[str, str],
     gpu_environment: Mapping[str, str],
     requirement: Requirement | None,
+    caps: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """What a test process gets on top of the zygote's; `requirement` None for a worker.
 
-    Thread limits follow the declared CPU slots, unless the user set them.
+    Thread limits follow the declared CPU slots, unless the user set them. `caps` are the variables
+    of its memory cap (execute.caps).
     """
-    added = dict(gpu_environment)
+    added = {**gpu_environment, **caps}
     if requirement is not None and requirement.cpus > 1:
         added |= {name: str(requirement.cpus) for name in _THREAD_LIMITS if name not in user}
     return added

@@ -78,6 +78,17 @@ class MemoryRead:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighboursRead:
+    """What other runs have reserved on the GPUs, and how much of it no reading shows yet, in MiB.
+
+    It only informs what happens next.
+    """
+
+    reserved_mib: Mapping[str, int]
+    unused_mib: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened but time."""
 
@@ -97,6 +108,7 @@ Happening = (
     | UnitEnded
     | AgentLost
     | MemoryRead
+    | NeighboursRead
     | TimePassed
     | StopAsked
 )

@@ -20,6 +20,7 @@ from tonnage.execute.happenings import (
     Instruction,
     MemoryLeaked,
     MemoryRead,
+    NeighboursRead,
     Notify,
     RefuseTest,
     RetryAlone,
@@ -105,6 +106,8 @@ class RunState:
         self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
         self._learned_s: dict[str, float] = {}  # what the others were last estimated by
         self._machine = machine
+        self._foreign_mib = {gpu.id: gpu.foreign_mib for gpu in machine.gpus}  # as measured
+        self._other_runs = NeighboursRead({}, {})
         self._timeout_grace_s = timeout_grace_s
         self._slow_after_s = slow_after_s
         self._backlog = Backlog(())
@@ -251,6 +254,9 @@ class RunState:
             case MemoryRead(by_unit, foreign_mib):
                 self._memory_read(by_unit, foreign_mib)
                 self._schedule(now_s)
+            case NeighboursRead():
+                self._other_runs = happening
+                self._set_foreign()
             case TimePassed():
                 self._time_passed(now_s)
                 self._schedule(now_s)
@@ -275,7 +281,6 @@ class RunState:
     def _test_ended(self, unit: _Unit, test: int, out_of_memory: bool, now_s: float) -> None:
         unit.current = None
         if out_of_memory and self._retry_alone(unit, test):
-            self._schedule(now_s)
             return
         self._ended.add(test)
         self._learn(test, now_s - unit.began_s)
@@ -382,10 +387,25 @@ class RunState:
             unit.measured_mib = dict(by_unit.get(unit.id, {}))
             if unit.ended_s is not None and not any(unit.measured_mib.values()):
                 del self._units[unit.id]
+        self._foreign_mib.update(foreign_mib)
+        self._set_foreign()
+
+    def _set_foreign(self) -> None:
+        """Take off the cards what others hold, and what other runs may take any moment.
+
+        Their figures may be older than the reading: what they reserved is theirs in any case.
+        """
+        others = self._other_runs
         self._machine = replace(
             self._machine,
             gpus=tuple(
-                replace(gpu, foreign_mib=foreign_mib.get(gpu.id, gpu.foreign_mib))
+                replace(
+                    gpu,
+                    foreign_mib=max(
+                        others.reserved_mib.get(gpu.id, 0),
+                        self._foreign_mib.get(gpu.id, 0) + others.unused_mib.get(gpu.id, 0),
+                    ),
+                )
                 for gpu in self._machine.gpus
             ),
         )

@@ -54,6 +54,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--vram-caps",
+        {
+            "metavar": "off|cooperative|torch|mps",
+            "help": "With --pack: hold tests to the VRAM they declare. off: no (the default). "
+            "cooperative: variables that engines read. torch: PyTorch's allocator, too. "
+            "mps: NVIDIA's MPS.",
+        },
+    ),
+    (
         "--pack-trace",
         {"metavar": "FILE", "help": "With --pack: write a Chrome/Perfetto trace of the run."},
     ),

@@ -8,6 +8,7 @@ import pytest
 
 from tonnage.config import Settings
 from tonnage.errors import OptionError, suggestion
+from tonnage.execute.caps import MODES, VramCaps
 from tonnage.execute.jobs import Undeclared
 from tonnage.markers.requirement import ISOLATION_LEVELS, Isolation
 
@@ -20,6 +21,7 @@ class Options:
     slots: int | Literal["auto"]
     isolation: Isolation | None
     undeclared: Undeclared
+    vram_caps: VramCaps
     pack_trace: Path | None
     dry_run: bool
 
@@ -43,6 +45,9 @@ def read_options(config: pytest.Config, settings: Settings) -> Options:
             _choice(
                 "--undeclared", given("undeclared"), ("whole", "cpu", "error"), settings.undeclared
             ),
+        ),
+        vram_caps=cast(
+            "VramCaps", _choice("--vram-caps", given("vram_caps"), MODES, settings.vram_caps)
         ),
         pack_trace=None if trace is None else config.invocation_params.dir / trace,
         dry_run=bool(given("dry_run")),

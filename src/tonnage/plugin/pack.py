@@ -15,7 +15,9 @@ from tonnage.devices.host_memory import host_memory_mib
 from tonnage.devices.open import open_devices
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
+from tonnage.execute.caps import Caps
 from tonnage.execute.controller import Controller, RunSettings, StopRun
+from tonnage.execute.mps import MpsDaemon
 from tonnage.execute.settled import SETTLED
 from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
@@ -42,6 +44,7 @@ class PackPlugin:
         self._settings = settings
         self._early = config.stash[EARLY]
         self._run_directory = self._early.directory
+        self._mps: MpsDaemon | None = None
         self._events: list[events.Event] = []
         self._controller: Controller | None = None
         self._replay: Replay | None = None
@@ -61,6 +64,11 @@ class PackPlugin:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         session.items = []
+        if self._options.vram_caps == "mps" and self._devices.gpus:
+            try:
+                self._mps = MpsDaemon(self._devices, self._run_directory, os.environ)
+            except TonnageError as error:
+                raise pytest.UsageError(str(error)) from None
         self._controller = Controller(self._run_settings(), self._devices, self, self._clock)
         self._controller.open()
 
@@ -149,6 +157,8 @@ class PackPlugin:
     def pytest_unconfigure(self) -> None:
         if self._controller is not None:
             self._controller.close()
+        if self._mps is not None:
+            self._mps.close()
         self._devices.close()
         self._early.end()
 
@@ -182,6 +192,15 @@ class PackPlugin:
             slow_after_s=settings.slow_after_s,
             sample_interval_s=settings.sample_interval_s,
             inherit_output=config.option.capture == "no",
+            caps=self._caps(),
+        )
+
+    def _caps(self) -> Caps:
+        return Caps(
+            mode=self._options.vram_caps,
+            capacities_mib={gpu.uuid: gpu.capacity_mib for gpu in self._devices.gpus},
+            user=os.environ,
+            mps={} if self._mps is None else self._mps.environment,
         )
 
     # -------------------------------------------------------------- the run's listener
