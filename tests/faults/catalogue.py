@@ -1,11 +1,15 @@
 """All faults, by the part of a run they strike."""
 
 import os
+import resource
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.fault import Fault, Victim, wait_until
+from tests.fake_nvml import GPU_IS_LOST, NO_PERMISSION, UNKNOWN
+from tests.faults.fault import CARD, Fault, Victim, wait_until
 
 # --------------------------------------------------------------------- the test's own process
 
@@ -616,12 +620,13 @@ def in_controller() -> Iterator[Fault]:
         "controller-killed-early",
         CONTROLLER,
         "the run's own process is killed while tests are collected",
-        "every process and directory of the run is gone a moment later",
+        "every process is gone a moment later; its directories go with the next run",
         WAITS,
         {},
         status=-9,
         inject=killed_early,
         bystanders=False,
+        next_run_cleans=True,
     )
 
     def closed(victim: Victim) -> None:
@@ -653,10 +658,206 @@ def _is_pending(pid: int, number: int) -> bool:
     return False
 
 
+# --------------------------------------------------------------------- devices
+
+DEVICES = "devices"
+WAITS_ON_GPU = WAITS.replace("@cpu", "@gpu")
+
+
+def in_devices() -> Iterator[Fault]:
+    """Readings of the GPUs fail, or lie."""
+
+    def answering(*errors: tuple[str, int]):
+        def inject(victim: Victim) -> None:
+            victim.wait_for("running")
+            for function, code in errors:
+                victim.nvml.error(0, function, code)
+            go(victim)
+
+        return inject
+
+    memory, processes = "nvmlDeviceGetMemoryInfo", "nvmlDeviceGetComputeRunningProcesses"
+    for name, what, errors in (
+        ("nvml-error", "NVML answers every reading with an error", ((memory, UNKNOWN),)),
+        (
+            "gpu-lost",
+            "the GPU is lost",
+            ((memory, GPU_IS_LOST), (processes, GPU_IS_LOST), ("nvmlDeviceGetUUID", GPU_IS_LOST)),
+        ),
+        ("no-permission", "the list of processes is refused", ((processes, NO_PERMISSION),)),
+    ):
+        yield Fault(
+            f"{name}-in-the-middle",
+            DEVICES,
+            f"{what}, in the middle of a run",
+            "readings are unknown from then on; the tests go on",
+            WAITS_ON_GPU,
+            {"test_waits": "passed"},
+            inject=answering(*errors),
+            nvml=True,
+        )
+
+    def frozen(victim: Victim) -> None:
+        victim.wait_for("running")
+        victim.nvml.clear()
+        victim.nvml.gpu(CARD, 24 * 1024, used_mib=2048)
+        go(victim)
+
+    yield Fault(
+        "memory-that-stays",
+        DEVICES,
+        "the card goes on showing memory in use after a test's last process is gone",
+        "it is named with its test, and stays off the card",
+        WAITS_ON_GPU,
+        {"test_waits": "passed"},
+        ("GPU memory that did not come back", "test_waits left 2.0 GiB on GPU 0"),
+        args=("test_victim.py",),
+        inject=frozen,
+        nvml=True,
+        bystanders=False,
+        status=0,
+    )
+
+    def no_ledger(victim: Victim) -> None:
+        victim.wait_for("running")
+        for directory in victim.scratch.glob("tonnage-sim-*"):
+            shutil.rmtree(directory)
+        go(victim)
+
+    yield Fault(
+        "simulated-cards-removed",
+        DEVICES,
+        "the directory of the simulated cards is removed",
+        "readings are unknown from then on; tests that take memory fail with the reason",
+        WAITS_ON_GPU + "    simgpu.allocate(1)\n",
+        {"test_waits": "failure"},
+        ("the ledger of simulated GPUs",),
+        args=("test_victim.py",),
+        inject=no_ledger,
+        bystanders=False,
+    )
+
+
+# --------------------------------------------------------------------- disk, limits, clock
+
+MACHINE = "machine"
+PASSES = """
+@cpu
+def test_it(tmp_path): (tmp_path / "x").write_text("x")
+"""
+
+
+def in_machine() -> Iterator[Fault]:
+    """The machine gives less than usual."""
+    passes = {"test_it": "passed"}
+
+    def removed(victim: Victim) -> None:
+        victim.wait_for("running")
+        for directory in victim.scratch.glob("tonnage-run-*"):
+            shutil.rmtree(directory)
+        go(victim)
+
+    yield Fault(
+        "run-directory-removed",
+        MACHINE,
+        "somebody cleans the temporary directory of the run while it runs",
+        "it is made anew; the tests go on",
+        WAITS,
+        {"test_waits": "passed"},
+        inject=removed,
+        args=("--isolation", "test", "--slots", "1"),
+    )
+    yield Fault(
+        "cache-cannot-be-written",
+        MACHINE,
+        "pytest's cache directory cannot be made",
+        "pytest's own warning",
+        PASSES,
+        passes,
+        prepare=lambda directory: _file(directory / ".pytest_cache"),
+    )
+    yield Fault(
+        "few-descriptors",
+        MACHINE,
+        "a process may have 48 open files",
+        "the tests run",
+        PASSES,
+        passes,
+        limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48)),
+    )
+    yield Fault(
+        "no-shared-memory",
+        MACHINE,
+        "there is no /dev/shm",
+        "the tests run",
+        PASSES,
+        passes,
+        wrap=lambda _: _mounted("umount /dev/shm"),
+        needs_mounts=True,
+    )
+    yield Fault(
+        "read-only-project",
+        MACHINE,
+        "the project's directory is read-only",
+        "the tests run; what cannot be written there is said",
+        PASSES,
+        passes,
+        args=("--junitxml=scratch/out.xml", "-p", "no:cacheprovider"),
+        wrap=lambda _: _mounted(
+            "mount --bind . . && mount --bind scratch scratch && mount --bind scratch ./scratch "
+            "&& mount -o remount,bind,ro . && cd ."
+        ),
+        needs_mounts=True,
+    )
+    yield Fault(
+        "clock-jumps",
+        MACHINE,
+        "the wall clock jumps an hour back and forth at every look",
+        "the tests run; times are measured by another clock",
+        PASSES,
+        passes,
+        prepare=_jumping_clock,
+    )
+
+
+def _file(path: Path) -> dict[str, str]:
+    """Make it a file, where a directory is wanted."""
+    path.write_text("")
+    return {}
+
+
+def _mounted(command: str) -> list[str]:
+    """Run what follows with other mounts, which go with it."""
+    return ["unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh"]
+
+
+_CLOCK = """
+#define _GNU_SOURCE
+#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static int looks;
+int clock_gettime(clockid_t id, struct timespec *ts) {
+  int result = syscall(SYS_clock_gettime, id, ts);
+  if (id == CLOCK_REALTIME && looks++ % 2) ts->tv_sec -= 3600;
+  return result;
+}
+"""
+
+
+def _jumping_clock(directory: Path) -> dict[str, str]:
+    source, library = directory / "clock.c", directory / "clock.so"
+    source.write_text(_CLOCK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
 FAULTS: tuple[Fault, ...] = (
     *in_test_process(),
     *in_output(),
     *in_collection(),
     *in_zygote(),
     *in_controller(),
+    *in_devices(),
+    *in_machine(),
 )

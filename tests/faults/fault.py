@@ -4,6 +4,7 @@ Every fault runs as its user would meet it: the installed pytest with `--pack`, 
 own, on simulated GPUs. Afterwards nothing may be left of the run.
 """
 
+import fcntl
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fake_nvml import FakeNvml
 from tests.packed import PATIENCE_S, outcomes, processes_of
 
 # Tests that have nothing to do with the fault, of every kind: their results must not change.
@@ -34,6 +36,8 @@ def test_on_a_gpu():
     with simgpu.allocate(3):
         time.sleep(0.05)
 """
+# The same where the GPUs are not simulated and nothing can be taken of them.
+BYSTANDERS_ON_NVML = BYSTANDERS.replace("with simgpu.allocate(3):", "if True:")
 BYSTANDERS_RESULT = {
     **{f"test_bystanders::test_filler[{n}]": "passed" for n in range(4)},
     "test_bystanders::test_fails": "failure",
@@ -49,6 +53,8 @@ cpu = pytest.mark.gpu_0
 gpu = pytest.mark.max_vram_gib(4)
 limit = pytest.mark.timeout(0.4)
 """
+# The card of faults on NVML.
+CARD = "GPU-11111111-2222-3333-4444-555555555555"
 CONFIG = """
 [tool.tonnage]
 timeout_grace_s = 0.4
@@ -64,7 +70,9 @@ class Fault:
     `suite` is the test file that suffers it; `inject` does from outside what a test cannot do
     itself. `expected` are the results of the suite's own tests by name, None where the run ends
     too early for a report. `says` must be in the output. `bystanders` False: the fault ends the
-    run, so that theirs may be missing (but not wrong).
+    run, so that theirs may be missing (but not wrong). `next_run_cleans`: nobody is left to remove
+    the run's directories, which the next run does. `nvml`: on a card that a driver library of our
+    own making shows. `needs_mounts`: the fault changes what is mounted, for its run alone.
     """
 
     name: str
@@ -82,20 +90,27 @@ class Fault:
     wrap: Callable[[Path], list[str]] | None = None
     bystanders: bool = True
     limits: Callable[[], None] | None = None
+    next_run_cleans: bool = False
+    nvml: bool = False
+    needs_mounts: bool = False
 
 
 class Victim:
     """A packed run in a directory of its own, whose processes carry a mark."""
 
-    def __init__(self, fault: Fault, directory: Path) -> None:
+    def __init__(self, fault: Fault, directory: Path, nvml: FakeNvml) -> None:
         self.directory = directory
+        self.nvml = nvml
         self.scratch = directory / "scratch"
         self.scratch.mkdir()
         self.locks = directory / "locks"
         self.mark = f"fault-{os.getpid()}-{directory.name}-{id(self)}"
         self.output = b""
         (directory / "pyproject.toml").write_text(CONFIG)
-        (directory / "test_bystanders.py").write_text(BYSTANDERS)
+        bystanders = BYSTANDERS_ON_NVML if fault.nvml else BYSTANDERS
+        (directory / "test_bystanders.py").write_text(bystanders)
+        if fault.nvml:
+            nvml.gpu(CARD, 24 * 1024)
         if fault.suite:
             (directory / "test_victim.py").write_text(HEAD + textwrap.dedent(fault.suite))
         extra = fault.prepare(directory) if fault.prepare else {}
@@ -112,6 +127,7 @@ class Victim:
             "MARK": self.mark,
             "TMPDIR": str(self.scratch),
             "TONNAGE_LOCK_DIR": str(self.locks),
+            **(nvml.environment if fault.nvml else {}),
             **fault.env,
             **extra,
         }
@@ -119,7 +135,8 @@ class Victim:
             [
                 *(fault.wrap(directory) if fault.wrap else ()),
                 *(sys.executable, "-m", "pytest", "-v", "-p", "no:timeout", "--pack"),
-                *("--slots", "2", "--gpus", "sim:1x24", "--undeclared", "cpu"),
+                *("--slots", "2", "--gpus", "nvml" if fault.nvml else "sim:1x24"),
+                *("--undeclared", "cpu"),
                 *("--junitxml=out.xml", *fault.args),
             ],
             cwd=directory,
@@ -158,8 +175,10 @@ class Victim:
     @property
     def results(self) -> dict[str, str]:
         """The results in the JUnit file; empty when there is none."""
-        path = self.directory / "out.xml"
-        return outcomes(path) if path.exists() else {}
+        for path in (self.directory / "out.xml", self.scratch / "out.xml"):
+            if path.exists():
+                return outcomes(path)
+        return {}
 
     def zygote(self) -> int | None:
         """The pid of the run's zygote; None when there is none just now."""
@@ -183,9 +202,7 @@ class Victim:
         """Everything that is still there of the run: processes, directories, reservations."""
         found = [f"process {pid}" for pid in processes_of(self.mark)]
         found += [str(path) for path in self.scratch.glob("tonnage-*")]
-        if self.locks.exists():
-            found += [str(path) for path in self.locks.rglob("run-*")]
-        return found
+        return found + [str(path) for path in self.locks.rglob("*.run") if _is_locked(path)]
 
     def end(self) -> None:
         """End the run, however far it is."""
@@ -193,6 +210,16 @@ class Victim:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock on the file: a reservation counts for as long."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
@@ -206,9 +233,9 @@ def wait_until(is_true: Callable[[], bool]) -> None:
             clock.kill()
 
 
-def suffer(fault: Fault, directory: Path) -> None:
+def suffer(fault: Fault, directory: Path, nvml: FakeNvml) -> None:
     """Run the fault and check everything about it; raises AssertionError."""
-    victim = Victim(fault, directory)
+    victim = Victim(fault, directory, nvml)
     try:
         if fault.inject is not None:
             fault.inject(victim)
@@ -224,6 +251,20 @@ def suffer(fault: Fault, directory: Path) -> None:
             assert theirs.items() <= BYSTANDERS_RESULT.items(), victim.text
         for text in fault.says:
             assert text in victim.text, f"{text!r} is not in:\n{victim.text}"
+        wait_until(lambda: not processes_of(victim.mark))
+        if fault.next_run_cleans:
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "--pack",
+                "--gpus",
+                "sim:1x24",
+                "-k",
+                "filler",
+            ]
+            environment = {**os.environ, "TMPDIR": str(victim.scratch)}
+            subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
         wait_until(lambda: not victim.leftovers())
     finally:
         victim.end()

@@ -74,7 +74,11 @@ def become_test_process(
         os.environ.update(start.environment)
         cap_torch()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        stacks = os.open(places.stacks, flags, 0o600)
+        try:
+            stacks = os.open(places.stacks, flags, 0o600)
+        except FileNotFoundError:  # somebody cleans temporary directories while tests run
+            Path(places.stacks).parent.mkdir(mode=0o700, parents=True)
+            stacks = os.open(places.stacks, flags, 0o600)
         faulthandler.enable(file=stacks)
         faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
         pytest_internals.capture_into(session.config, places.out, places.err)
