@@ -623,4 +623,4 @@ class RunState:
             for gpu in self._machine.gpus
             if gpu.foreign_mib
         ]
-        return f"processes outside this run hold, or have reserved, {', '.join(held)}"
+        return f"processes outside this run hold {', '.join(held)}"
