@@ -34,8 +34,8 @@ def cap_torch(environ: Mapping[str, str] = os.environ) -> None:
 def _limit_with_cuda(torch: Any, cap_mib: int) -> None:
     """Have torch run the limit at the end of its CUDA initialisation; now if that is over.
 
-    `_lazy_call` is what torch's own seeding before initialisation uses (seen in 1.8 to 2.9). A
-    torch without it, or without CUDA, is left alone.
+    `_lazy_call` is how torch itself keeps what must wait for that, such as a seed. A torch without
+    it, or without CUDA, is left alone.
     """
     cuda = getattr(torch, "cuda", None)
     lazily = getattr(cuda, "_lazy_call", None)
