@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from tonnage import __version__
+from tonnage.cli import runs
 from tonnage.cli.demo import demo
 from tonnage.errors import TonnageError
 
@@ -68,6 +69,7 @@ def plan(
 
 
 app.command()(demo)
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:

@@ -57,6 +57,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"metavar": "FILE", "help": "With --pack: write a Chrome/Perfetto trace of the run."},
     ),
     (
+        "--pack-rerun",
+        {"metavar": "FILE", "help": "Run only the tests that FILE names; `tonnage rerun` uses it."},
+    ),
+    (
         "--max-vram-gib",
         {
             "metavar": "GIB",

@@ -19,6 +19,7 @@ from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.settled import SETTLED
 from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
+from tonnage.plugin.recording import Recording
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
 from tonnage.record import events
@@ -43,6 +44,7 @@ class PackPlugin:
         self._early = config.stash[EARLY]
         self._run_directory = self._early.directory
         self._events: list[events.Event] = []
+        self._recording: Recording | None = None
         self._controller: Controller | None = None
         self._replay: Replay | None = None
         self._screen: Screen | None = None
@@ -61,7 +63,10 @@ class PackPlugin:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         session.items = []
-        self._controller = Controller(self._run_settings(), self._devices, self, self._clock)
+        self._recording = Recording(self._config, self._clock, self._notice)
+        self._controller = Controller(
+            self._run_settings(self._recording.run_id), self._devices, self, self._clock
+        )
         self._controller.open()
 
     @pytest.hookimpl(tryfirst=True)
@@ -76,6 +81,8 @@ class PackPlugin:
         except TonnageError as error:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
         self._replay.collection(collection)
+        if self._recording is not None:
+            self._recording.collection_told(collection.told, self._replay.restore)
         if collection.internal_error is not None:
             pytest.exit(collection.internal_error, pytest.ExitCode.INTERNAL_ERROR)
         if session.shouldfail:
@@ -120,6 +127,8 @@ class PackPlugin:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self._controller is not None:
             self._controller.finish(int(exitstatus))
+        if self._recording is not None:
+            self._recording.finish(self._events)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -137,12 +146,14 @@ class PackPlugin:
                 terminalreporter.write_line(f"trace: {self._options.pack_trace}")
 
     def pytest_unconfigure(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
         if self._controller is not None:
             self._controller.close()
         self._devices.close()
         self._early.end()
 
-    def _run_settings(self) -> RunSettings:
+    def _run_settings(self, run_id: str) -> RunSettings:
         config, options, settings = self._config, self._options, self._settings
         params = config.invocation_params
         base_temp = pytest_internals.base_temp(config) or self._run_directory
@@ -161,7 +172,7 @@ class PackPlugin:
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
             ),
             launched=self._early.launched,
-            run_id=self._run_directory.name,
+            run_id=run_id,
             slots=self._slots,
             memory_mib=host_memory_mib(),
             isolation=options.isolation,
@@ -176,8 +187,10 @@ class PackPlugin:
     # -------------------------------------------------------------- the run's listener
 
     def on_event(self, event: events.Event) -> None:
-        """Keep it for the reports, and show it."""
+        """Keep it for the reports, record it, and show it."""
         self._events.append(event)
+        if self._recording is not None:
+            self._recording.event(event)
         if self._screen is not None:
             self._screen.feed(event)
 
@@ -191,6 +204,8 @@ class PackPlugin:
     ) -> None:
         """Pass a finished test's reports to pytest's hooks."""
         assert self._replay is not None
+        if self._recording is not None:
+            self._recording.reports(node_id, reports)
         self._replay.test(node_id, location, reports)
 
     def on_warning(self, warning: messages.WarningRecorded) -> None:
@@ -204,6 +219,12 @@ class PackPlugin:
         return bool(self._session.shouldfail or self._session.shouldstop)
 
     def on_tick(self) -> None:
-        """Redraw."""
+        """Redraw, and let nothing that happened wait to be recorded."""
         assert self._screen is not None
         self._screen.tick()
+        if self._recording is not None:
+            self._recording.flush()
+
+    def _notice(self, text: str) -> None:
+        at_s = self._events[-1].at_s if self._events else 0.0
+        self.on_event(events.Noticed(at_s, text))
