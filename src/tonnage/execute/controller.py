@@ -5,7 +5,7 @@ What happens reaches a `Listener` as values; pytest's hooks and the reports are 
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,6 @@ from tonnage.execute.family import signal_name
 from tonnage.execute.jobs import (
     Isolation,
     RunTest,
-    Undeclared,
     describe_gpus,
     machine_of,
     run_tests,
@@ -29,11 +28,13 @@ from tonnage.execute.jobs import (
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.output import stacks, tail
+from tonnage.execute.undeclared import Undeclared, undeclared_notice
 from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of
 from tonnage.record import events
+from tonnage.record.measured import Measured
 from tonnage.record.outcomes import Outcome
 from tonnage.schedule.bounds import lower_bound
-from tonnage.units import format_duration, plural
+from tonnage.units import format_duration
 
 _PREDICT_EVERY_S = 1.0
 _TICK_S = 0.1
@@ -56,6 +57,7 @@ class RunSettings:
     interrupt_grace_s: float
     sample_interval_s: float
     inherit_output: bool
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # by node id
 
 
 class Listener(Protocol):
@@ -173,6 +175,7 @@ class Controller:
             self._machine,
             isolation=self._settings.isolation,
             undeclared=self._settings.undeclared,
+            measured=self._settings.measured,
             forkable=self._collection.zygote_index,
         )
         return self._collection
@@ -344,7 +347,10 @@ class Controller:
 
     def _test_ended(self, number: int, ended: messages.TestEnded, now_s: float) -> None:
         test = self._ours(number, ended.test)
-        self._resolve(self._units[number], test, now_s)
+        unit = self._units[number]
+        if ended.without_gpu and unit.start.gpus and unit.peak_mib is None:
+            unit.peak_mib, unit.method = 0, "no GPU opened"
+        self._resolve(unit, test, now_s)
         self._obey(self._state.handle(state.TestEnded(number, test), now_s))
         if ended.stop is not None and self._stop is None:
             self._stop = StopRun(ended.stop, exits=ended.exits, exit_status=ended.exit_status)
@@ -446,13 +452,10 @@ class Controller:
         return f"{who} left processes behind, now ended: {', '.join(survivors)}"
 
     def _undeclared_notice(self) -> list[str]:
-        count = sum(test.is_undeclared and test.job.gpus > 0 for test in self._tests)
-        if not count:
-            return []
-        return [
-            f"{plural(count, 'test')} without a hardware marker: each gets a whole GPU to itself, "
-            "which is safe and slow; mark them (gpu_0, gpu_1 ...), or use --undeclared cpu"
-        ]
+        on_gpus = [test.job for test in self._tests if test.is_undeclared and test.job.gpus]
+        whole = sum(job.vram_mib is None for job in on_gpus)
+        notice = undeclared_notice(self._settings.undeclared, len(on_gpus) - whole, whole)
+        return [] if notice is None else [notice]
 
     def _refuse(self, test: int, reason: str) -> None:
         """Report a test that cannot run as an error of its setup."""

@@ -59,8 +59,8 @@ def _select(config: pytest.Config, settled: Settled) -> None:
         plugin = SelectPlugin(config, options, settled)
         config.pluginmanager.register(plugin, "tonnage-select")
     rerun = read_rerun(config)
-    if rerun is not None:
-        config.pluginmanager.register(RerunPlugin(config, rerun), "tonnage-rerun")
+    if rerun is not None and rerun.node_ids is not None:
+        config.pluginmanager.register(RerunPlugin(config, rerun.node_ids), "tonnage-rerun")
 
 
 NOTICES = pytest.StashKey[list[str]]()

@@ -47,9 +47,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--undeclared",
         {
-            "metavar": "whole|cpu|error",
+            "metavar": "learn|whole|cpu|error",
             "help": "With --pack: what a test without a hardware marker gets on a machine with "
-            "GPUs. whole: a GPU to itself. cpu: none. error: it fails.",
+            "GPUs. learn: what earlier runs measured, else a GPU to itself. whole: always a GPU to "
+            "itself. cpu: none. error: it fails.",
         },
     ),
     (

@@ -8,7 +8,8 @@ import pytest
 
 from tonnage.config import Settings
 from tonnage.errors import OptionError, suggestion
-from tonnage.execute.jobs import Isolation, Undeclared
+from tonnage.execute.jobs import Isolation
+from tonnage.execute.undeclared import Undeclared
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ def read_options(config: pytest.Config, settings: Settings) -> Options:
         undeclared=cast(
             "Undeclared",
             _choice(
-                "--undeclared", given("undeclared"), ("whole", "cpu", "error"), settings.undeclared
+                "--undeclared",
+                given("undeclared"),
+                ("learn", "whole", "cpu", "error"),
+                settings.undeclared,
             ),
         ),
         pack_trace=None if trace is None else config.invocation_params.dir / trace,

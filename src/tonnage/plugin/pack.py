@@ -17,12 +17,14 @@ from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.settled import SETTLED
+from tonnage.execute.undeclared import outgrown
 from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
 from tonnage.plugin.recording import Recording
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
 from tonnage.record import events
+from tonnage.record.measured_file import load_measured
 from tonnage.report.summary import summarise, summary_lines
 from tonnage.report.trace import write_trace
 
@@ -126,6 +128,8 @@ class PackPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self._controller is not None:
+            for notice in outgrown(self._events):
+                self._notice(notice)
             self._controller.finish(int(exitstatus))
         if self._recording is not None:
             self._recording.finish(self._events)
@@ -182,6 +186,7 @@ class PackPlugin:
             interrupt_grace_s=settings.interrupt_grace_s,
             sample_interval_s=settings.sample_interval_s,
             inherit_output=config.option.capture == "no",
+            measured=load_measured(config.rootpath),
         )
 
     # -------------------------------------------------------------- the run's listener

@@ -16,6 +16,7 @@ from tonnage.plugin.recorded_reports import ReportTexts
 from tonnage.plugin.rerun import read_rerun, without_rerun
 from tonnage.record import events
 from tonnage.record.journal import JournalWriter, RunInfo
+from tonnage.record.measured_file import add_measured
 from tonnage.record.prune import KEEP, prune
 from tonnage.record.redact import redacted
 from tonnage.record.store import new_run, new_run_id
@@ -101,6 +102,7 @@ class Recording:
             return
         try:
             writer.finish(totals_of(happened))
+            add_measured(self._root, self.run_id, happened)
             prune(self._root, KEEP, sparing=self.run_id)
         except OSError as error:
             self._give_up(error)

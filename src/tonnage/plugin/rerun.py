@@ -20,10 +20,13 @@ DEST = "tonnage_pack_rerun"
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The tests, or files and directories of tests, to run, by node id; and of which run."""
+    """The tests, or files and directories of tests, to run, by node id; and of which run.
+
+    `node_ids` None: all, as that run did not come to know them.
+    """
 
     parent: str
-    node_ids: tuple[str, ...]
+    node_ids: tuple[str, ...] | None
 
     def write(self, path: Path) -> None:
         """Write it for the option to read."""
@@ -38,7 +41,8 @@ def read_rerun(config: pytest.Config) -> Rerun | None:
     path = config.invocation_params.dir / given
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Rerun(str(data["parent"]), tuple(map(str, data["node_ids"])))
+        node_ids = data["node_ids"]
+        return Rerun(str(data["parent"]), None if node_ids is None else tuple(map(str, node_ids)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OptionError(
             f"{given} cannot be used: {error}",
@@ -61,9 +65,9 @@ def without_rerun(arguments: Sequence[str]) -> list[str]:
 class RerunPlugin:
     """Deselects everything else, and passes over files that hold none of the tests."""
 
-    def __init__(self, config: pytest.Config, rerun: Rerun) -> None:
-        self._wanted = frozenset(rerun.node_ids)
-        files = (node_id.partition("::")[0] for node_id in rerun.node_ids)
+    def __init__(self, config: pytest.Config, node_ids: Sequence[str]) -> None:
+        self._wanted = frozenset(node_ids)
+        files = (node_id.partition("::")[0] for node_id in node_ids)
         self._paths = {os.path.normpath(config.rootpath / file) for file in files}
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
