@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class JournalWriter:
                 written += os.write(self._fd, data[written:])
         except OSError:
             # Half a line would be damage; a shorter file is a shorter record.
-            os.ftruncate(self._fd, self._size)
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._size)
             raise
         self._size += written
 
@@ -119,7 +121,7 @@ class Damage:
     def __str__(self) -> str:
         return (
             f"the journal is damaged at line {self.line} (byte {self.offset_bytes}): "
-            f"{self.reason}; the {plural(self.events, 'event')} before that are used"
+            f"{self.reason}; read up to there: {plural(self.events, 'event')}"
         )
 
 
