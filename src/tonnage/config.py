@@ -85,11 +85,11 @@ class Settings(_Table):
         '"serving" or "minimal"',
         '"minimal"',
     )
-    undeclared: Literal["whole", "cpu", "error"] = _key(
-        "whole",
-        "What a test without a hardware marker gets where there are GPUs: a whole GPU to itself, "
-        "no GPU, or an error.",
-        '"whole", "cpu" or "error"',
+    undeclared: Literal["learn", "whole", "cpu", "error"] = _key(
+        "learn",
+        "What a test without a hardware marker gets where there are GPUs: what earlier runs "
+        "measured or else a whole GPU to itself, always a whole GPU, no GPU, or an error.",
+        '"learn", "whole", "cpu" or "error"',
         '"cpu"',
     )
     isolation: Isolation | None = _key(

@@ -64,6 +64,10 @@ class AgentError(TonnageError):
     """The machinery that runs the tests failed to start or was lost."""
 
 
+class RecordError(TonnageError):
+    """A recorded run cannot be found or read."""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """`did you mean "x"?` for the nearest known word, or None when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

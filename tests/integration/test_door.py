@@ -15,6 +15,7 @@ OURS = [
     "--gpus",
     "--undeclared",
     "--pack-trace",
+    "--pack-rerun",
     "--max-vram-gib",
     "--stage",
     "--fits",

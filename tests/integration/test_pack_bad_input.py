@@ -300,7 +300,7 @@ def test_contradicting_marks_are_that_tests_error_with_their_places(pytester):
         (["--gpus", "sim:2y24"], "--gpus: "),
         (["--slots", "0"], '--slots: "0" is not a number of slots'),
         (["--isolation", "tset"], '--isolation: "tset" is not one of test, group, module, worker'),
-        (["--undeclared", "maybe"], '--undeclared: "maybe" is not one of whole, cpu, error'),
+        (["--undeclared", "maybe"], '--undeclared: "maybe" is not one of learn, whole, cpu, error'),
         (["--max-vram-gib", "lots"], '--max-vram-gib: "lots" is not an amount of memory'),
         (["--stage", "nihgtly"], '--stage: there is no stage "nihgtly"'),
     ],

@@ -97,7 +97,7 @@ def test_every_key_is_described_and_its_example_is_valid(tmp_path, model):
     ("line", "mistake"),
     [
         ('preset = "servin"', 'preset: "servin" is not "serving" or "minimal"'),
-        ("undeclared = true", 'undeclared: true is not "whole", "cpu" or "error"'),
+        ("undeclared = true", 'undeclared: true is not "learn", "whole", "cpu" or "error"'),
         ("slots = 0", 'slots: 0 is not "auto" or a whole number of at least 1'),
         ("slots = true", 'slots: true is not "auto" or a whole number of at least 1'),
         ("slots = 1.5", 'slots: 1.5 is not "auto" or a whole number of at least 1'),

@@ -9,7 +9,10 @@ import pytest
 import typer
 
 from tonnage import __version__
+from tonnage.cli import runs
 from tonnage.cli.demo import demo
+from tonnage.cli.replay import replay
+from tonnage.cli.rerun import rerun
 from tonnage.errors import TonnageError
 
 # Everything these commands do not know themselves goes to pytest as it is.
@@ -68,6 +71,9 @@ def plan(
 
 
 app.command()(demo)
+app.command(context_settings=_PASS_ON)(replay)
+app.command(context_settings=_PASS_ON)(rerun)
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:

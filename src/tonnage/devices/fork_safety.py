@@ -49,6 +49,14 @@ def current_hazards() -> tuple[str, ...]:
     return fork_hazards(targets, thread_count)
 
 
+def uses_gpu() -> bool:
+    """Whether this process has begun to use a GPU. Having begun, a process never quite ends it."""
+    try:
+        return bool(fork_hazards(_own_fd_targets(), 1))
+    except OSError:
+        return False
+
+
 def _own_fd_targets() -> list[str]:
     targets = []
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208

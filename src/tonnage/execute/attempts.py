@@ -109,6 +109,12 @@ class Attempts:
                 unit.peak_mib = max(unit.peak_mib or 0, *used.values())
                 unit.method = method
 
+    def used_no_gpu(self, number: int) -> None:
+        """The test in hand is known to have left the GPUs alone, though no reading says so."""
+        unit = self._units[number]
+        if unit.start.gpus and unit.peak_mib is None:
+            unit.peak_mib, unit.method = 0, "no GPU opened"
+
     # -------------------------------------------------------------- the test in hand
 
     def began(self, number: int, test: int, now_s: float) -> None:

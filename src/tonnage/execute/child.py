@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ import pytest
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.family import adopt_orphans, die_with_parent, prefer_for_oom_kill
 from tonnage.execute.frames import FrameSocket
+from tonnage.execute.gpu_use import never_used_a_gpu
 from tonnage.execute.keeper import kept
 from tonnage.execute.relay import TIMED_OUT, TIMEOUT, Relay
 from tonnage.execute.torch_cap import cap_torch
@@ -182,7 +183,7 @@ class _Runner:
         self._relay.restore_directory()
         if self._session.shouldstop and not ended.exits:
             ended = messages.TestEnded(test, str(self._session.shouldstop))
-        self._send(ended)
+        self._send(replace(ended, without_gpu=never_used_a_gpu()))
         if self._session.shouldfail:  # enough have failed here alone: the rest is not wanted
             self._forget_queue()
 

@@ -5,7 +5,7 @@ What happens reaches a `Listener` as values; pytest's hooks and the reports are 
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,15 +18,17 @@ from tonnage.execute.caps import Caps
 from tonnage.execute.collecting import Collection, collect, collect_again, lost
 from tonnage.execute.environment import unit_environment
 from tonnage.execute.family import end_marked, signal_name
-from tonnage.execute.jobs import RunTest, Undeclared, describe_gpus, machine_of, run_tests
+from tonnage.execute.jobs import RunTest, describe_gpus, machine_of, run_tests
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.neighbours import MAY_START, Neighbours
 from tonnage.execute.signals import STATUS_SIGNAL, Signals
 from tonnage.execute.state import RunState
 from tonnage.execute.status import status_lines
+from tonnage.execute.undeclared import Undeclared, undeclared_notice
 from tonnage.markers.requirement import Isolation
 from tonnage.record import events
+from tonnage.record.measured import Measured
 from tonnage.record.outcomes import Outcome
 from tonnage.schedule.bounds import lower_bound
 from tonnage.units import format_duration, plural
@@ -58,6 +60,7 @@ class RunSettings:
     sample_interval_s: float
     inherit_output: bool
     caps: Caps = field(default_factory=Caps)
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # by node id
 
 
 class Listener(Audience, Protocol):
@@ -164,6 +167,7 @@ class Controller:
             self._machine,
             isolation=self._settings.isolation,
             undeclared=self._settings.undeclared,
+            measured=self._settings.measured,
             forkable=self._collection.zygote_index,
         )
         return self._collection
@@ -357,6 +361,8 @@ class Controller:
     def _test_ended(self, unit: int, ended: messages.TestEnded) -> None:
         now_s = self._now_s()
         test = self._ours(unit, ended.test)
+        if ended.without_gpu:
+            self._attempts.used_no_gpu(unit)
         out_of_memory = self._attempts.ran_out_of_memory(unit)
         happening = happenings.TestEnded(unit, test, out_of_memory)
         instructions = self._handle(happening)
@@ -486,13 +492,10 @@ class Controller:
         self._listener.on_status(status_lines(self._state.status(), labels, self._now_s()))
 
     def _undeclared_notice(self) -> list[str]:
-        count = sum(test.is_undeclared and test.job.gpus > 0 for test in self._tests)
-        if not count:
-            return []
-        return [
-            f"{plural(count, 'test')} without a hardware marker: each gets a whole GPU to itself, "
-            "which is safe and slow; mark them (gpu_0, gpu_1 ...), or use --undeclared cpu"
-        ]
+        on_gpus = [test.job for test in self._tests if test.is_undeclared and test.job.gpus]
+        whole = sum(job.vram_mib is None for job in on_gpus)
+        notice = undeclared_notice(self._settings.undeclared, len(on_gpus) - whole, whole)
+        return [] if notice is None else [notice]
 
     def _notice(self, text: str) -> None:
         self._tell(events.Noticed(self._now_s(), text))

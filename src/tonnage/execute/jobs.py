@@ -4,19 +4,18 @@ Here the run's policies meet the requirement: which process a test gets, what an
 is given, which cards its marks allow.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tonnage.devices.backend import DeviceGpu
 from tonnage.execute.messages import CollectedTest
+from tonnage.execute.undeclared import Undeclared, given_to_undeclared
 from tonnage.markers.requirement import Isolation, Requirement
 from tonnage.record.events import GpuDescription
+from tonnage.record.measured import Measured
 from tonnage.schedule.bounds import unplaceable
 from tonnage.schedule.estimate import estimate_s
 from tonnage.schedule.model import Gpu, Job, Machine
-
-Undeclared = Literal["whole", "cpu", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class RunTest:
 
     `in_worker`: a worker runs it, after and before any other tests. `batch` names the tests that
     share a process with it, in order; empty: none. `is_fresh`: it needs a new interpreter, as
-    forking is unsafe for it.
+    forking is unsafe for it. `has_history`: its estimate comes from its own earlier passes.
     """
 
     index: int
@@ -36,6 +35,7 @@ class RunTest:
     batch: str = ""
     problem: str | None = None
     is_fresh: bool = False
+    has_history: bool = False
 
     @property
     def function(self) -> str:
@@ -76,8 +76,10 @@ def run_tests(
     isolation: Isolation | None,
     undeclared: Undeclared,
     forkable: Container[int] | None = None,
+    measured: Mapping[str, Measured] | None = None,
 ) -> list[RunTest]:
     """The jobs of a collection. `forkable`: indices that need no new interpreter; None: all.
+    `measured`: what earlier runs measured, by node id.
 
     A test that cannot run on this machine but would skip itself is let run, without anything, to
     do so.
@@ -91,6 +93,7 @@ def run_tests(
             isolation=isolation,
             undeclared=undeclared,
             is_fresh=forkable is not None and index not in forkable,
+            measured=(measured or {}).get(each.node_id),
         )
         if each.skips and unplaceable(test.job, machine):
             nothing = Job(test.job.id, index, estimate_s=test.job.estimate_s)
@@ -107,33 +110,35 @@ def run_test(
     isolation: Isolation | None,
     undeclared: Undeclared,
     is_fresh: bool = False,
+    measured: Measured | None = None,
 ) -> RunTest:
     """The job of one test, and which process it gets.
 
-    An undeclared test gets a whole GPU where the machine has one (`undeclared`: whole), or none.
+    An undeclared test gets what execute.undeclared says. `measured`: what is known of the test.
     """
     requirement, problem = collected.requirement, collected.problem
-    count = requirement.gpus
+    count, vram_mib, allowed = requirement.gpus, requirement.reserved_mib, None
+    durations_s = () if measured is None else measured.durations_s
     if count is None:
         if undeclared == "error" and problem is None:
             problem = (
                 'declares no hardware (undeclared = "error"): '
                 "mark it gpu_0, or with the number of GPUs it needs"
             )
-        count = 1 if undeclared == "whole" and gpus else 0
-    allowed = None
+        given = given_to_undeclared(undeclared, gpus, measured)
+        count, vram_mib, allowed = given.gpus, given.vram_mib, given.allowed
     if count and requirement.gpu_names:
         allowed = frozenset(gpu.uuid for gpu in gpus if requirement.allows_card(gpu.name))
     job = Job(
         id=str(index),
         order=index,
         gpus=count,
-        vram_mib=requirement.reserved_mib if count else 0,
+        vram_mib=vram_mib if count else 0,
         cpus=requirement.cpus,
         memory_mib=requirement.memory_mib,
         exclusive=requirement.exclusive,
         allowed_gpus=allowed,
-        estimate_s=estimate_s((), requirement.timeout_s),
+        estimate_s=estimate_s(durations_s, requirement.timeout_s),
     )
     level = requirement.isolation or isolation
     batch = _batch(collected, level)
@@ -149,6 +154,7 @@ def run_test(
         batch=batch,
         problem=problem,
         is_fresh=is_fresh,
+        has_history=bool(durations_s),
     )
 
 

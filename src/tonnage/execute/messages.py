@@ -214,7 +214,8 @@ class TestEnded:
     """The process is done with this test.
 
     `stop`: the test or a plugin wants the session to stop, as `session.shouldstop` does. `exits`:
-    by leaving it at once, as `pytest.exit` does, with `exit_status` if given.
+    by leaving it at once, as `pytest.exit` does, with `exit_status` if given. `without_gpu`: what
+    execute.gpu_use can tell for certain.
     """
 
     __test__ = False
@@ -223,6 +224,7 @@ class TestEnded:
     stop: str | None = None
     exits: bool = False
     exit_status: int | None = None
+    without_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

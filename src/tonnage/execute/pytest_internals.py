@@ -6,6 +6,7 @@ Checked with pytest 8.0 to 9.2. A release that changes one of these breaks this 
 import io
 import os
 import subprocess
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -167,8 +168,9 @@ def _first_line(report: Any) -> str:
 class Explanation(TerminalRepr):
     """A failure told in words instead of by a traceback."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, message: str | None = None) -> None:
         self._text = text
+        self._message = text if message is None else message
 
     @property
     def reprcrash(self) -> "Explanation":
@@ -177,8 +179,8 @@ class Explanation(TerminalRepr):
 
     @property
     def message(self) -> str:
-        """The text, as the message of a crash."""
-        return self._text
+        """What the short summary says; the text, unless there is something shorter."""
+        return self._message
 
     def toterminal(self, tw: Any) -> None:
         """Write it as pytest writes a failure."""
@@ -243,6 +245,14 @@ def collected(config: pytest.Config, count: int, lines: list[str]) -> None:
 def print_as_completed(reporter: TerminalReporter) -> None:
     """Tests end out of order: print outcomes alone, without the file they come from."""
     reporter.showfspath = False
+
+
+def set_duration(reporter: TerminalReporter, seconds: float) -> None:
+    """Have the last line say that the session took so long (pytest 8.0 counts from a number)."""
+    if hasattr(reporter, "_session_start"):
+        object.__setattr__(reporter._session_start, "perf_count", time.perf_counter() - seconds)
+    else:
+        vars(reporter)["_sessionstarttime"] = time.time() - seconds
 
 
 def terminal_file(reporter: TerminalReporter) -> TextIOWrapper:

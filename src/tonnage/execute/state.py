@@ -102,7 +102,8 @@ class RunState:
         self._job_of: dict[int, str] = {}  # the pending job that a test is part of
         self._siblings: dict[str, list[int]] = {}  # cases of one function
         for test in tests:
-            self._siblings.setdefault(test.function, []).append(test.index)
+            if not test.has_history:
+                self._siblings.setdefault(test.function, []).append(test.index)
         self._taken_s: dict[str, list[float]] = {}  # by its cases that have ended
         self._learned_s: dict[str, float] = {}  # what the others were last estimated by
         self._machine = machine
@@ -311,7 +312,7 @@ class RunState:
         cases costs no more than its cases a few times over.
         """
         function = self._tests[test].function
-        if len(self._siblings[function]) == 1:
+        if len(self._siblings.get(function, ())) <= 1:
             return
         taken_s = self._taken_s.setdefault(function, [])
         taken_s.append(duration_s)

@@ -9,6 +9,7 @@ import pytest
 from tonnage.errors import TonnageError
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.plugin.early import EARLY, start_early, will_pack
+from tonnage.plugin.rerun import RerunPlugin, read_rerun
 from tonnage.plugin.select_options import read_select_options
 
 
@@ -57,6 +58,9 @@ def _select(config: pytest.Config, settled: Settled) -> None:
 
         plugin = SelectPlugin(config, options, settled)
         config.pluginmanager.register(plugin, "tonnage-select")
+    rerun = read_rerun(config)
+    if rerun is not None and rerun.node_ids is not None:
+        config.pluginmanager.register(RerunPlugin(config, rerun.node_ids), "tonnage-rerun")
 
 
 NOTICES = pytest.StashKey[list[str]]()

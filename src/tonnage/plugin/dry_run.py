@@ -14,6 +14,7 @@ from tonnage.execute.jobs import describe_gpus, machine_of, run_tests
 from tonnage.execute.plan import Plan, make_plan, plan_lines
 from tonnage.execute.settled import SETTLED
 from tonnage.plugin.options import Options
+from tonnage.record.measured_file import load_measured
 
 
 class DryRunPlugin:
@@ -42,6 +43,7 @@ class DryRunPlugin:
             machine,
             isolation=self._options.isolation,
             undeclared=self._options.undeclared,
+            measured=load_measured(self._config.rootpath),
         )
         self.plan = make_plan(tests, machine, gpus)
         return True

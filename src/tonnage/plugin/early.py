@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tonnage.clock import SystemClock
 from tonnage.devices.scratch import ScratchDirectory
 from tonnage.execute.launch import Launched, launch
+from tonnage.record.store import new_run_id
 
 # Options under which pytest talks to its user, or shows instead of running: they need one process.
 _ONE_PROCESS = {
@@ -33,6 +35,7 @@ _SHOW_ONLY = (
 class EarlyStart:
     """What exists of a run before its options have been read. `end` takes it all back."""
 
+    run_id: str
     scratch: ScratchDirectory
     launched: Launched
 
@@ -67,8 +70,9 @@ def start_early(config: pytest.Config) -> EarlyStart:
     """Start now; whatever happens, it is taken back when the config is."""
     scratch = ScratchDirectory("tonnage-run-")
     inherit_output = config.option.capture == "no"
-    launched = launch(log_of(scratch.path), scratch.path.name, inherit_output=inherit_output)
-    early = EarlyStart(scratch, launched)
+    run_id = new_run_id(SystemClock().wall_s())
+    launched = launch(log_of(scratch.path), run_id, inherit_output=inherit_output)
+    early = EarlyStart(run_id, scratch, launched)
     config.add_cleanup(early.end)
     return early
 

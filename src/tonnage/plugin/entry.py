@@ -48,9 +48,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--undeclared",
         {
-            "metavar": "whole|cpu|error",
+            "metavar": "learn|whole|cpu|error",
             "help": "With --pack: what a test without a hardware marker gets on a machine with "
-            "GPUs. whole: a GPU to itself. cpu: none. error: it fails.",
+            "GPUs. learn: what earlier runs measured, else a GPU to itself. whole: always a GPU to "
+            "itself. cpu: none. error: it fails.",
         },
     ),
     (
@@ -65,6 +66,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--pack-trace",
         {"metavar": "FILE", "help": "With --pack: write a Chrome/Perfetto trace of the run."},
+    ),
+    (
+        "--pack-rerun",
+        {"metavar": "FILE", "help": "Run only the tests that FILE names; `tonnage rerun` uses it."},
     ),
     (
         "--max-vram-gib",

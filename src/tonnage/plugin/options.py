@@ -9,7 +9,7 @@ import pytest
 from tonnage.config import Settings
 from tonnage.errors import OptionError, suggestion
 from tonnage.execute.caps import MODES, VramCaps
-from tonnage.execute.jobs import Undeclared
+from tonnage.execute.undeclared import Undeclared
 from tonnage.markers.requirement import ISOLATION_LEVELS, Isolation
 
 
@@ -43,7 +43,10 @@ def read_options(config: pytest.Config, settings: Settings) -> Options:
         undeclared=cast(
             "Undeclared",
             _choice(
-                "--undeclared", given("undeclared"), ("whole", "cpu", "error"), settings.undeclared
+                "--undeclared",
+                given("undeclared"),
+                ("learn", "whole", "cpu", "error"),
+                settings.undeclared,
             ),
         ),
         vram_caps=cast(

@@ -19,11 +19,14 @@ from tonnage.execute.caps import Caps
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.mps import MpsDaemon
 from tonnage.execute.settled import SETTLED
+from tonnage.execute.undeclared import outgrown
 from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
+from tonnage.plugin.recording import Recording
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
 from tonnage.record import events
+from tonnage.record.measured_file import load_measured
 from tonnage.report.summary import summarise, summary_lines
 from tonnage.report.trace import write_trace
 
@@ -46,6 +49,7 @@ class PackPlugin:
         self._run_directory = self._early.directory
         self._mps: MpsDaemon | None = None
         self._events: list[events.Event] = []
+        self._recording: Recording | None = None
         self._controller: Controller | None = None
         self._replay: Replay | None = None
         self._screen: Screen | None = None
@@ -69,6 +73,8 @@ class PackPlugin:
                 self._mps = MpsDaemon(self._devices, self._run_directory, os.environ)
             except TonnageError as error:
                 raise pytest.UsageError(str(error)) from None
+        run_id = self._early.run_id
+        self._recording = Recording(self._config, run_id, self._clock, self._notice)
         self._controller = Controller(self._run_settings(), self._devices, self, self._clock)
         self._controller.open()
 
@@ -84,6 +90,8 @@ class PackPlugin:
         except TonnageError as error:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
         self._replay.collection(collection)
+        if self._recording is not None:
+            self._recording.collection_told(collection.told, self._replay.restore)
         if collection.internal_error is not None:
             pytest.exit(collection.internal_error, pytest.ExitCode.INTERNAL_ERROR)
         if session.shouldfail:
@@ -127,7 +135,11 @@ class PackPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if self._controller is not None:
+            for notice in outgrown(self._events):
+                self._notice(notice)
             self._controller.finish(int(exitstatus))
+        if self._recording is not None:
+            self._recording.finish(self._events)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
@@ -155,6 +167,8 @@ class PackPlugin:
                 terminalreporter.write_line(f"trace: {self._options.pack_trace}")
 
     def pytest_unconfigure(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
         if self._controller is not None:
             self._controller.close()
         if self._mps is not None:
@@ -181,7 +195,7 @@ class PackPlugin:
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
             ),
             launched=self._early.launched,
-            run_id=self._run_directory.name,
+            run_id=self._early.run_id,
             slots=self._slots,
             memory_mib=host_memory_mib(),
             isolation=options.isolation,
@@ -193,6 +207,7 @@ class PackPlugin:
             sample_interval_s=settings.sample_interval_s,
             inherit_output=config.option.capture == "no",
             caps=self._caps(),
+            measured=load_measured(config.rootpath),
         )
 
     def _caps(self) -> Caps:
@@ -206,8 +221,10 @@ class PackPlugin:
     # -------------------------------------------------------------- the run's listener
 
     def on_event(self, event: events.Event) -> None:
-        """Keep it for the reports, and show it."""
+        """Keep it for the reports, record it, and show it."""
         self._events.append(event)
+        if self._recording is not None:
+            self._recording.event(event)
         if self._screen is not None:
             self._screen.feed(event)
 
@@ -221,6 +238,8 @@ class PackPlugin:
     ) -> None:
         """Pass a finished test's reports to pytest's hooks."""
         assert self._replay is not None
+        if self._recording is not None:
+            self._recording.reports(node_id, reports)
         self._replay.test(node_id, location, reports)
 
     def on_warning(self, warning: messages.WarningRecorded) -> None:
@@ -244,6 +263,12 @@ class PackPlugin:
         return bool(self._session.shouldfail or self._session.shouldstop)
 
     def on_tick(self) -> None:
-        """Redraw."""
+        """Redraw, and let nothing that happened wait to be recorded."""
         assert self._screen is not None
         self._screen.tick()
+        if self._recording is not None:
+            self._recording.flush()
+
+    def _notice(self, text: str) -> None:
+        at_s = self._events[-1].at_s if self._events else 0.0
+        self.on_event(events.Noticed(at_s, text))

@@ -105,6 +105,30 @@ class MemoryLeaked:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportRecorded:
+    """What one phase of an attempt had to say, when it did more than pass. Texts are for people.
+
+    `phase` is setup, call or teardown, or collect for a file that could not be collected (attempt
+    0). `outcome` is pytest's: passed, failed, skipped. `text` is the traceback or the reason of a
+    skip, `message` its one line, `place` where a test was skipped. `xfail` is the reason of an
+    expected failure. `sections` are what was captured, `properties` what `record_property` noted.
+    """
+
+    at_s: float
+    node_id: str
+    attempt: int
+    phase: str
+    outcome: str
+    duration_s: float
+    text: str
+    message: str = ""
+    place: tuple[str, int] | None = None
+    xfail: str | None = None
+    sections: tuple[tuple[str, str], ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSampled:
     """One reading of one GPU. `used_mib` None: the driver did not answer this time.
 
@@ -161,6 +185,7 @@ Event = (
     | AttemptFinished
     | AttemptSlow
     | MemoryLeaked
+    | ReportRecorded
     | GpuSampled
     | EndPredicted
     | Noticed
