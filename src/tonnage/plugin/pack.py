@@ -89,9 +89,9 @@ class PackPlugin:
             collection = self._controller.collect()
         except TonnageError as error:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
-        self._replay.collection(collection)
+        refused = self._replay.collection(collection)
         if self._recording is not None:
-            self._recording.collection_told(collection.told, self._replay.restore)
+            self._recording.not_collected(refused)
         if collection.internal_error is not None:
             pytest.exit(collection.internal_error, pytest.ExitCode.INTERNAL_ERROR)
         if session.shouldfail:

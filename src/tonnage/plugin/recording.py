@@ -11,7 +11,6 @@ import pytest
 
 import tonnage
 from tonnage.clock import Clock
-from tonnage.execute import messages
 from tonnage.plugin.recorded_reports import ReportTexts
 from tonnage.plugin.rerun import read_rerun, without_rerun
 from tonnage.record import events
@@ -65,16 +64,10 @@ class Recording:
         except OSError as error:
             self._give_up(error)
 
-    def collection_told(
-        self, told: Sequence[messages.Message], restore: Callable[..., Any]
-    ) -> None:
-        """Keep what could not be collected."""
-        for message in told:
-            if not isinstance(message, messages.CollectReportMade):
-                continue
-            if message.report["outcome"] != "passed":
-                report = restore(message.report)
-                self._reports(report.nodeid, 0, [report])
+    def not_collected(self, reports: Sequence[Any]) -> None:
+        """These are the reports of what could not be collected."""
+        for report in reports:
+            self._reports(report.nodeid, 0, [report])
         self.flush()
 
     def reports(self, node_id: str, reports: Sequence[Any]) -> None:

@@ -35,13 +35,20 @@ class Replay:
         if reporter is not None:
             pytest_internals.print_as_completed(reporter)
 
-    def collection(self, collection: Collection) -> None:
-        """Everything that was said while collecting, and the line that sums it up."""
+    def collection(self, collection: Collection) -> list[Any]:
+        """Everything that was said while collecting, and the line that sums it up.
+
+        Gives back the reports of what could not be collected.
+        """
         deselected = 0
+        refused = []
         for message in collection.told:
             match message:
                 case messages.CollectReportMade(report):
-                    self._config.hook.pytest_collectreport(report=self.restore(report))
+                    restored = self.restore(report)
+                    if not restored.passed:
+                        refused.append(restored)
+                    self._config.hook.pytest_collectreport(report=restored)
                 case messages.Deselected(node_ids):
                     deselected += len(node_ids)
                     items = [RemoteItem(node_id) for node_id in node_ids]
@@ -56,6 +63,7 @@ class Replay:
         pytest_internals.remember_node_ids(
             self._config, [test.node_id for test in collection.tests]
         )
+        return refused
 
     def restore(self, data: dict[str, Any]) -> Any:
         """The report object of a serialised report, with the tuples that JSON made lists of."""
