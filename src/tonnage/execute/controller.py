@@ -29,7 +29,7 @@ from tonnage.execute.jobs import (
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.output import stacks, tail
-from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of
+from tonnage.execute.verdict import made_up_reports, outcome_of, phase_in_hand, reason_of, reruns_of
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
 from tonnage.schedule.bounds import lower_bound
@@ -74,6 +74,9 @@ class Listener(Protocol):
 
     def on_warning(self, warning: messages.WarningRecorded) -> None:
         """A warning was recorded in a test process."""
+
+    def on_worker_output(self, worker_output: str) -> None:
+        """Plugins in a test process, or in the zygote at its end, published this."""
 
     def wants_to_stop(self) -> bool:
         """Whether no more tests should run (`-x`, `--maxfail`)."""
@@ -202,6 +205,12 @@ class Controller:
         if self._stop is not None:
             raise self._stop
 
+    def gather(self, exit_status: int) -> None:
+        """Have the zygote finish its session now, for what its plugins publish at its end."""
+        worker_output = self._agent.finish_and_wait(exit_status)
+        if worker_output is not None:
+            self._listener.on_worker_output(worker_output)
+
     def finish(self, exit_status: int) -> None:
         """Have the zygote finish its session, while the caller does other things."""
         self._agent.finish(exit_status)
@@ -258,6 +267,8 @@ class Controller:
             case FromUnit(unit, messages.Dropped(tests)):
                 ours = tuple(self._ours(unit, test) for test in tests)
                 self._obey(self._state.handle(state.TestsDropped(unit, ours), now_s))
+            case FromUnit(_, messages.HandedOver(worker_output)):
+                self._listener.on_worker_output(worker_output)
             case FromUnit(_, messages.WarningRecorded() as warning):
                 self._listener.on_warning(warning)
             case FromZygote(messages.WarningRecorded() as warning):
@@ -368,6 +379,7 @@ class Controller:
                     peak_mib=unit.peak_mib,
                     method=unit.method,
                     reason=reason_of(unit.reports),
+                    reruns=reruns_of(unit.reports),
                 )
             )
         self._listener.on_reports(run_test.node_id, self._location(test), unit.reports)

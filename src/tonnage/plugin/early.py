@@ -1,5 +1,6 @@
 """The early start of a packed run: its directory and its zygote, before anything else is read."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,19 +48,18 @@ class EarlyStart:
         self.scratch.remove()
 
 
-def one_process_option(config: pytest.Config) -> str | None:
+def one_process_option(options: argparse.Namespace) -> str | None:
     """The option that keeps all tests in this process, if one is given."""
-    given = (flag for name, flag in _ONE_PROCESS.items() if getattr(config.option, name, False))
+    given = (flag for name, flag in _ONE_PROCESS.items() if getattr(options, name, False))
     return next(given, None)
 
 
-def will_pack(config: pytest.Config) -> bool:
-    """Whether this session's tests will be run packed."""
-    option = config.option
+def will_pack(options: argparse.Namespace) -> bool:
+    """Whether the tests of a session with these options will be run packed."""
     return bool(
-        getattr(option, "tonnage_pack", None)
-        and not any(getattr(option, name, None) for name in _SHOW_ONLY)
-        and one_process_option(config) is None
+        getattr(options, "tonnage_pack", None)
+        and not any(getattr(options, name, None) for name in _SHOW_ONLY)
+        and one_process_option(options) is None
     )
 
 

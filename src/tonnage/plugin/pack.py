@@ -18,6 +18,7 @@ from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.settled import SETTLED
 from tonnage.plugin.early import EARLY
+from tonnage.plugin.nodes import Nodes
 from tonnage.plugin.options import Options
 from tonnage.plugin.replay import Replay
 from tonnage.plugin.screen import Screen
@@ -42,6 +43,7 @@ class PackPlugin:
         self._settings = settings
         self._early = config.stash[EARLY]
         self._run_directory = self._early.directory
+        self._nodes = Nodes(config, workers=self._slots, run_id=self._run_directory.name)
         self._events: list[events.Event] = []
         self._controller: Controller | None = None
         self._replay: Replay | None = None
@@ -110,6 +112,8 @@ class PackPlugin:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
         finally:
             self._screen.stop()
+        if self._nodes.are_awaited():
+            self._controller.gather(session.testsfailed > 0)
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -155,7 +159,7 @@ class PackPlugin:
                 parent=os.getpid(),
                 run_directory=str(self._run_directory),
                 base_temp=str(base_temp),
-                slots=self._slots,
+                worker_input=self._nodes.configure(),
                 settled=config.stash[SETTLED].to_json(),
                 environment=self._devices.base_environment,
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
@@ -197,6 +201,10 @@ class PackPlugin:
         """Pass a warning to pytest's hooks."""
         assert self._replay is not None
         self._replay.warning(warning)
+
+    def on_worker_output(self, worker_output: str) -> None:
+        """Pass what plugins published in a test process to their like in this session."""
+        self._nodes.down(worker_output)
 
     def wants_to_stop(self) -> bool:
         """Whether pytest has seen enough failures."""
