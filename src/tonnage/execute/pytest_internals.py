@@ -31,8 +31,9 @@ def without_terminal(config: pytest.Config) -> None:
     reporter that is not there; it gets one that writes nowhere.
     """
     module = config.pluginmanager.get_plugin("terminal")
-    if module is not None:
-        config.pluginmanager.unregister(module)
+    if module is None:
+        return  # -p no:terminal
+    config.pluginmanager.unregister(module)
     writer = create_terminal_writer(config, io.StringIO())
     config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
 

@@ -58,6 +58,8 @@ class Relay:
     def pytest_warning_recorded(
         self, warning_message: Any, when: str, nodeid: str, location: Any
     ) -> None:
+        if when == "config":
+            return  # the controller has configured the same plugins, and recorded the same
         self._send(
             messages.WarningRecorded(
                 category=warning_message.category.__name__,

@@ -103,6 +103,8 @@ class Zygote:
             os._exit(1)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
+        # Configured, plugins are told that they work for another process, by variable too.
+        os.environ["PYTEST_XDIST_WORKER"] = "gw0"
         base_temp = Path(self._opening.base_temp)
         pytest_internals.use_base_temp(session.config, base_temp / "collection")
         self._look_for_hazards("conftest.py and plugins")

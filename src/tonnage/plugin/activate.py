@@ -13,7 +13,13 @@ import pytest
 from tonnage.errors import TonnageError
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.plugin.beside_xdist import presented_as_distributed, take_precedence
-from tonnage.plugin.early import EARLY, one_process_option, start_early, will_pack
+from tonnage.plugin.early import (
+    EARLY,
+    one_process_option,
+    refuse_what_cannot_work,
+    start_early,
+    will_pack,
+)
 from tonnage.plugin.select_options import read_select_options
 
 
@@ -28,9 +34,17 @@ def before_main(config: pytest.Config) -> None:
     """Keep pytest-xdist from distributing a run that is packed."""
     if one_process_option(config.option) is None:
         try:
-            config.stash[NOTICES] = take_precedence(config)
+            config.stash[NOTICES] = [*take_precedence(config), *_live_logs(config)]
         except TonnageError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+def _live_logs(config: pytest.Config) -> list[str]:
+    if config.pluginmanager.hasplugin("logging") and (
+        config.getoption("log_cli_level") or config.getini("log_cli")
+    ):
+        return ["live logs are not shown while tests run beside one another; reports hold them"]
+    return []
 
 
 def activate(config: pytest.Config) -> None:
@@ -41,6 +55,7 @@ def activate(config: pytest.Config) -> None:
     try:
         if SETTLED not in config.stash:
             if will_pack(config.option):
+                refuse_what_cannot_work(config.option)
                 config.stash[EARLY] = start_early(config)
             from tonnage.plugin.session import settle
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tonnage.devices.scratch import ScratchDirectory
+from tonnage.errors import OptionError
 from tonnage.execute.launch import Launched, launch
 
 # Options under which pytest talks to its user, or shows instead of running: they need one process.
@@ -28,6 +29,21 @@ _SHOW_ONLY = (
     "cacheshow",
     "tonnage_dry_run",
 )
+
+
+# Options of plugins that need what stays in the process of a test, with what to do instead.
+_REFUSED = {
+    "fail_on_flaky": (
+        "--fail-on-flaky",
+        "pytest-rerunfailures looks for reruns on tests collected in this process",
+        "Leave it away: the summary of a packed run names every test that was run again.",
+    ),
+    "benchmark_cprofile": (
+        "--benchmark-cprofile",
+        "the profile stays in the process of the test that was profiled",
+        "Profile without --pack.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +79,23 @@ def will_pack(options: argparse.Namespace) -> bool:
     )
 
 
+def refuse_what_cannot_work(options: argparse.Namespace) -> None:
+    """Raise OptionError for an option that a packed run could only ignore."""
+    for name, (flag, reason, remedy) in _REFUSED.items():
+        if getattr(options, name, None):
+            raise OptionError(reason, where=f"{flag} with --pack", remedy=remedy)
+
+
+def shows_output(options: argparse.Namespace) -> bool:
+    """Whether what tests print goes to the terminal while they run."""
+    return getattr(options, "capture", "no") in ("no", "tee-sys")
+
+
 def start_early(config: pytest.Config) -> EarlyStart:
     """Start now; whatever happens, it is taken back when the config is."""
     scratch = ScratchDirectory("tonnage-run-")
-    inherit_output = config.option.capture == "no"
-    early = EarlyStart(scratch, launch(log_of(scratch.path), inherit_output=inherit_output))
+    launched = launch(log_of(scratch.path), inherit_output=shows_output(config.option))
+    early = EarlyStart(scratch, launched)
     config.add_cleanup(early.end)
     return early
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tonnage.execute.handover import BENCHMARKS
 from tonnage.execute.plain_data import from_text, to_text
 
 
@@ -51,6 +52,8 @@ class Nodes:
 
     def configure(self) -> str:
         """What the plugins of this session give their like in the processes of tests."""
+        # How many nodes there are to wait for; too late for pytest-xdist to start any.
+        self._config.option.numprocesses = 1
         _call(self._config, "pytest_configure_node", node=Node(self._config, self._worker_input))
         return to_text(self._worker_input)
 
@@ -63,7 +66,22 @@ class Nodes:
         """Pass on what the plugins of a process published at its end."""
         node: Any = Node(self._config, self._worker_input)
         node.workeroutput = from_text(worker_output)
+        add_benchmarks(self._config, node.workeroutput.pop(BENCHMARKS, []))
         _call(self._config, "pytest_testnodedown", node=node, error=None)
+
+
+def add_benchmarks(config: pytest.Config, measured: list[dict[str, Any]]) -> None:
+    """Give pytest-benchmark's session what was measured in a test process.
+
+    It reports objects of its own class, each made from the fixture that measured.
+    """
+    for data in measured:
+        stats = data.pop("stats")
+        metadata: Any = sys.modules["pytest_benchmark.stats"].Metadata
+        fixture = SimpleNamespace(cprofile_stats=None, **data)
+        benchmark = metadata(fixture, stats["iterations"], data["options"])
+        benchmark.stats.data.extend(stats["data"])
+        config._benchmarksession.benchmarks.append(benchmark)  # type: ignore[attr-defined]
 
 
 def _call(config: pytest.Config, name: str, **arguments: Any) -> None:

@@ -17,7 +17,7 @@ from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.settled import SETTLED
-from tonnage.plugin.early import EARLY
+from tonnage.plugin.early import EARLY, shows_output
 from tonnage.plugin.nodes import Nodes
 from tonnage.plugin.options import Options
 from tonnage.plugin.replay import Replay
@@ -174,7 +174,7 @@ class PackPlugin:
             timeout_grace_s=settings.timeout_grace_s,
             interrupt_grace_s=settings.interrupt_grace_s,
             sample_interval_s=settings.sample_interval_s,
-            inherit_output=config.option.capture == "no",
+            inherit_output=shows_output(config.option),
         )
 
     # -------------------------------------------------------------- the run's listener
