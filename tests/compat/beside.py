@@ -88,7 +88,7 @@ _HEADER = (
     "collecting",
     "tonnage:",
 )
-_PROGRESS = re.compile(r"\[ *\d+%\]$|^collected \d+ item|^$")
+_PROGRESS = re.compile(r"\[ *\d+(%|/\d+)\]$|^collected \d+ item|^$")
 _VARYING = [
     (re.compile(r"\d+\.\d+ ?s(econds)?\b"), "N s"),
     (re.compile(r"0x[0-9a-f]+"), "0x0"),

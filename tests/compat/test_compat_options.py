@@ -28,7 +28,7 @@ SAME_LINES = [
     "-rfE --tb=line --show-capture=stderr",
     "--tb=no -q",
     "--tb=long -l --no-header --disable-warnings",
-    "-vv --durations=3 --durations-min=0.0 --capture=sys",
+    "-vv --capture=sys",
     "--runxfail --show-capture=log --log-level=INFO",
     "--import-mode=importlib --strict-markers --strict-config --assert=plain",
     "-o console_output_style=count --basetemp=temporary -p no:cacheprovider",
@@ -72,9 +72,7 @@ def test_without_a_terminal_plugin_only_the_exit_code_speaks(suite):
 def test_output_is_shown_at_once_and_captured_with_tee_sys(suite):
     result = packed(suite, "test", "--capture=tee-sys", "test_suite.py")
     assert result.stdout.str().count("said by test_fails") == 3  # the source, live, captured
-    assert "said by test_passes" in result.outlines[5:] or "said by test_passes" in str(
-        result.outlines
-    )
+    assert result.stdout.str().count("said by test_passes") == 1
 
 
 def test_the_log_file_is_that_of_plain_pytest(suite):

@@ -18,6 +18,12 @@ from _pytest.junitxml import xml_key
 from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
 
+_failed_subtests: pytest.StashKey[Any] | None
+try:
+    from _pytest.subtests import failed_subtests_key as _failed_subtests
+except ImportError:
+    _failed_subtests = None  # pytest 8
+
 
 def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
     """A pytest config as `pytest ARGS` makes it, before it is configured."""
@@ -34,6 +40,9 @@ def without_terminal(config: pytest.Config) -> None:
     if module is None:
         return  # -p no:terminal
     config.pluginmanager.unregister(module)
+    sugar = config.pluginmanager.get_plugin("sugar")
+    if sugar is not None:  # it puts another reporter in the place of the one that is not there
+        config.pluginmanager.unregister(sugar)
     writer = create_terminal_writer(config, io.StringIO())
     config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
 
@@ -143,6 +152,15 @@ class Explanation(TerminalRepr):
 
     def __str__(self) -> str:
         return self._text
+
+
+def fail_with_its_subtests(config: pytest.Config, report: Any) -> None:
+    """Make a passed test whose subtests failed a failed one.
+
+    pytest 9 does so when it asks for a report's status, by a count that is kept where the test ran.
+    """
+    if _failed_subtests is not None and config.stash.get(_failed_subtests, None):
+        config.hook.pytest_report_teststatus(report=report, config=config)
 
 
 def skips(item: pytest.Item) -> bool:

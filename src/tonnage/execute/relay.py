@@ -94,6 +94,8 @@ class Relay:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
+        assert self._config is not None
+        pytest_internals.fail_with_its_subtests(self._config, report)
         if self._xml is not None and (noted := self._xml.taken()):
             report.tonnage_xml = noted
         self._send(messages.ReportMade(self._test, shorten_sections(self._serialised(report))))
