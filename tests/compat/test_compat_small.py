@@ -189,6 +189,8 @@ def test_hypothesis(pytester, monkeypatch):
         lines.fnmatch_lines(["E *: test_finds(*", "E *n=500*"])
         lines.fnmatch_lines(["*Hypothesis Statistics*"])
         lines.fnmatch_lines_random(["test_it.py::test_finds:", "test_it.py::test_holds:"])
+    # A given seed leaves the database alone; without one, what failed is kept for the next run.
+    packed(pytester, "test")
     assert any((pytester.path / ".hypothesis" / "examples").iterdir())
 
 

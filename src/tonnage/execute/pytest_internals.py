@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from _pytest._code.code import TerminalRepr
 from _pytest.capture import FDCaptureBase
-from _pytest.config import _prepareconfig, create_terminal_writer
+from _pytest.config import _prepareconfig
 from _pytest.junitxml import xml_key
 from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
@@ -33,18 +33,28 @@ def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
 def without_terminal(config: pytest.Config) -> None:
     """Have this process report nothing on the terminal; its options stay known.
 
-    pytest 8.0 asks the config for a writer when it explains an assertion, and the config asks the
-    reporter that is not there; it gets one that writes nowhere.
+    A reporter is there all the same, and writes nowhere: plugins and conftests write to it, and
+    pytest 8.0 wants its writer to explain an assertion.
     """
-    module = config.pluginmanager.get_plugin("terminal")
-    if module is None:
+    manager = config.pluginmanager
+    if not manager.hasplugin("terminal"):
         return  # -p no:terminal
-    config.pluginmanager.unregister(module)
-    sugar = config.pluginmanager.get_plugin("sugar")
-    if sugar is not None:  # it puts another reporter in the place of the one that is not there
-        config.pluginmanager.unregister(sugar)
-    writer = create_terminal_writer(config, io.StringIO())
-    config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
+    # The last two would put another reporter in its place, and send what it wrote away.
+    for name in ("terminal", "sugar", "pastebin"):
+        module = manager.get_plugin(name)
+        if module is not None:
+            manager.unregister(module)
+    manager.register(_SilentReporter(TerminalReporter(config, io.StringIO())), "terminalreporter")
+
+
+class _SilentReporter:
+    """A terminal reporter with all its attributes and none of its hooks."""
+
+    def __init__(self, reporter: TerminalReporter) -> None:
+        self._reporter = reporter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
 
 
 def capture_into(config: pytest.Config, out_path: str, err_path: str) -> None:
