@@ -17,6 +17,18 @@ def run(pytester: pytest.Pytester, *args: str, pack: bool = True) -> pytest.RunR
     return pytester.runpytest_subprocess(*extra, *args, timeout=PATIENCE_S)
 
 
+def load_only(monkeypatch: pytest.MonkeyPatch, *plugins: str) -> None:
+    """Have suites that this test runs load our plugin and these, not all that is installed.
+
+    Plugins go by the names of their entry points, those that pytest takes after `-p`.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p {name}" for name in ("tonnage", *plugins)))
+    # Nor are they part of the run that this test itself is in.
+    for name in [name for name in os.environ if name.startswith(("PYTEST_XDIST_", "TONNAGE_"))]:
+        monkeypatch.delenv(name)
+
+
 def outcomes(junit: Path) -> dict[str, str]:
     """Test -> passed, skipped, failure or error, from a JUnit file of our own making."""
     found = {}

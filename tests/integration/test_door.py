@@ -130,7 +130,9 @@ def test_the_minimal_markers_are_those_of_the_preset():
     assert set(entry._MINIMAL_MARKERS) == set(PRESETS["minimal"].pytest_lines())
 
 
-def test_it_can_be_switched_off(pytester):
+def test_it_can_be_switched_off(pytester, monkeypatch):
+    monkeypatch.delenv("PYTEST_ADDOPTS")  # which asks for it
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     pytester.makepyfile("def test_it(): pass")
     assert run(pytester, "-p", "no:tonnage", pack=False).parseoutcomes() == {"passed": 1}
     assert run(pytester, "-p", "no:tonnage").ret == pytest.ExitCode.USAGE_ERROR

@@ -7,6 +7,7 @@ import os
 import selectors
 import socket
 import subprocess
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,9 +146,22 @@ class Agent:
 
     def finish(self, exit_status: int) -> None:
         """Have the zygote finish its session with pytest's status; `close` waits for it."""
-        if self._serving:
+        if self._serving and not self._is_finishing:
             self._is_finishing = True
             self._tell_zygote(messages.EndSession(exit_status))
+
+    def finish_and_wait(self, exit_status: int) -> str | None:
+        """The same, and its `worker_output`; None when it is lost or takes too long."""
+        self.finish(exit_status)
+        end_s = time.monotonic() + _SESSION_FINISH_LIMIT_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            for arrival in self.wait(left_s):
+                match arrival:
+                    case FromZygote(messages.SessionEnded() as ended):
+                        return ended.worker_output
+                    case ZygoteLost():
+                        return None
+        return None
 
     def close(self) -> None:
         """Give the zygote time to finish, end it if it cannot, and let go of everything."""

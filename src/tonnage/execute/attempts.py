@@ -24,6 +24,7 @@ from tonnage.execute.verdict import (
     outcome_of,
     phase_in_hand,
     reason_of,
+    reruns_of,
 )
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
@@ -245,6 +246,7 @@ class Attempts:
                 peak_mib=unit.peak_mib,
                 method=unit.method,
                 reason=reason_of(unit.reports),
+                reruns=reruns_of(unit.reports),
             )
         )
 

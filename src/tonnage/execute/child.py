@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tonnage.execute import messages, pytest_internals
+from tonnage.execute import handover, messages, pytest_internals
 from tonnage.execute.family import adopt_orphans, die_with_parent, prefer_for_oom_kill
 from tonnage.execute.frames import FrameSocket
 from tonnage.execute.gpu_use import never_used_a_gpu
@@ -84,7 +84,8 @@ def become_test_process(
         faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
         pytest_internals.capture_into(session.config, places.out, places.err)
         pytest_internals.use_base_temp(session.config, Path(places.base_temp))
-        session.config.workerinput["workerid"] = f"gw{start.lane}"  # type: ignore[attr-defined]
+        _name_worker(session.config, start.lane)
+        handover.take_up(session.config)
         _Runner(session, item_of, relay, FrameSocket(sock), start).run()
         status = 0
     except ConnectionError:
@@ -92,8 +93,19 @@ def become_test_process(
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        _flush()
-        os._exit(status)
+        try:
+            handover.save_coverage()
+        finally:
+            _flush()
+            os._exit(status)
+
+
+def _name_worker(config: pytest.Config, lane: int) -> None:
+    """Have suites that keep parallel processes apart by pytest-xdist's names do so here."""
+    worker_input = config.workerinput  # type: ignore[attr-defined]
+    worker_input["workerid"] = os.environ["PYTEST_XDIST_WORKER"] = f"gw{lane}"
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker_input["workercount"])
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = worker_input["testrunuid"]
 
 
 class _Runner:
@@ -125,6 +137,9 @@ class _Runner:
         while self._another():
             self._run_one(self._queue.popleft())
         pytest_internals.tear_down_all(self._session)
+        output = handover.hand_over(self._session)
+        if output is not None:
+            self._send(messages.HandedOver(output))
 
     def _another(self) -> bool:
         """Wait until there is a test to run whose successor, if any, is known."""

@@ -78,6 +78,9 @@ class Listener(Audience, Protocol):
     def asks_for_status(self) -> bool:
         """Whether somebody did, other than by signal."""
 
+    def on_worker_output(self, worker_output: str) -> None:
+        """Plugins in a test process, or in the zygote at its end, published this."""
+
     def wants_to_stop(self) -> bool:
         """Whether no more tests should run (`-x`, `--maxfail`)."""
 
@@ -203,6 +206,12 @@ class Controller:
         if self._stop is not None:
             raise self._stop
 
+    def gather(self, exit_status: int) -> None:
+        """Have the zygote finish its session now, for what its plugins publish at its end."""
+        worker_output = self._agent.finish_and_wait(exit_status)
+        if worker_output is not None:
+            self._listener.on_worker_output(worker_output)
+
     def finish(self, exit_status: int) -> None:
         """Have the zygote finish its session, while the caller does other things."""
         self._agent.finish(exit_status)
@@ -266,6 +275,8 @@ class Controller:
             case FromUnit(unit, messages.Dropped(tests)):
                 ours = tuple(self._ours(unit, test) for test in tests)
                 self._happened(happenings.TestsDropped(unit, ours))
+            case FromUnit(_, messages.HandedOver(worker_output)):
+                self._listener.on_worker_output(worker_output)
             case FromUnit(_, messages.WarningRecorded() as warning):
                 self._listener.on_warning(warning)
             case FromZygote(messages.WarningRecorded() as warning):

@@ -15,8 +15,9 @@ from tonnage.markers.requirement import Requirement
 class OpenSession:
     """The first message: what to collect, and where to keep things.
 
-    `parent` is the sender's pid. `settled` is execute.settled's, as JSON. `environment` is added
-    to the process's own. `refused`, by file: report a collection error with this text instead of
+    `parent` is the sender's pid. `settled` is execute.settled's, as JSON. `worker_input` is what
+    plugins find as `config.workerinput` (execute.plain_data). `environment` is added to the
+    process's own. `refused`, by file: report a collection error with this text instead of
     importing the file. `excluded`: files to pass over. `cleanup`: directories to remove should
     the sender die.
     """
@@ -27,8 +28,8 @@ class OpenSession:
     parent: int
     run_directory: str
     base_temp: str
-    slots: int
     settled: dict[str, Any]
+    worker_input: str
     environment: dict[str, str]
     refused: dict[str, str] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
@@ -157,12 +158,16 @@ class CollectionFinished:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The zygote's session is over; nothing follows."""
+    """The zygote's session is over; nothing follows.
+
+    `worker_output` is what its plugins left in `config.workeroutput` (execute.plain_data).
+    """
 
     exit_status: int
     internal_error: str | None = None
     usage_errors: list[str] = field(default_factory=list)
     stop_reason: str | None = None
+    worker_output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,13 @@ class Dropped:
     tests: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What plugins kept in this process and published before its end (execute.handover)."""
+
+    worker_output: str
+
+
 Message = (
     OpenSession
     | StartProcess
@@ -258,6 +270,7 @@ Message = (
     | TestEnded
     | Hungry
     | Dropped
+    | HandedOver
 )
 
 _CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}

@@ -16,10 +16,16 @@ from typing import Any, cast
 import pytest
 from _pytest._code.code import TerminalRepr
 from _pytest.capture import FDCaptureBase
-from _pytest.config import _prepareconfig, create_terminal_writer
+from _pytest.config import _prepareconfig
 from _pytest.junitxml import bin_xml_escape, xml_key
 from _pytest.skipping import evaluate_skip_marks
 from _pytest.terminal import TerminalReporter
+
+_failed_subtests: pytest.StashKey[Any] | None
+try:
+    from _pytest.subtests import failed_subtests_key as _failed_subtests
+except ImportError:
+    _failed_subtests = None  # pytest 8
 
 
 def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
@@ -30,14 +36,28 @@ def parse_command_line(args: list[str], plugins: list[Any]) -> pytest.Config:
 def without_terminal(config: pytest.Config) -> None:
     """Have this process report nothing on the terminal; its options stay known.
 
-    pytest 8.0 asks the config for a writer when it explains an assertion, and the config asks the
-    reporter that is not there; it gets one that writes nowhere.
+    A reporter is there all the same, and writes nowhere: plugins and conftests write to it, and
+    pytest 8.0 wants its writer to explain an assertion.
     """
-    module = config.pluginmanager.get_plugin("terminal")
-    if module is not None:
-        config.pluginmanager.unregister(module)
-    writer = create_terminal_writer(config, io.StringIO())
-    config.get_terminal_writer = lambda: writer  # type: ignore[method-assign]
+    manager = config.pluginmanager
+    if not manager.hasplugin("terminal"):
+        return  # -p no:terminal
+    # The last two would put another reporter in its place, and send what it wrote away.
+    for name in ("terminal", "sugar", "pastebin"):
+        module = manager.get_plugin(name)
+        if module is not None:
+            manager.unregister(module)
+    manager.register(_SilentReporter(TerminalReporter(config, io.StringIO())), "terminalreporter")
+
+
+class _SilentReporter:
+    """A terminal reporter with all its attributes and none of its hooks."""
+
+    def __init__(self, reporter: TerminalReporter) -> None:
+        self._reporter = reporter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
 
 
 def capture_into(config: pytest.Config, out_path: str, err_path: str) -> None:
@@ -188,6 +208,15 @@ class Explanation(TerminalRepr):
 
     def __str__(self) -> str:
         return self._text
+
+
+def fail_with_its_subtests(config: pytest.Config, report: Any) -> None:
+    """Make a passed test whose subtests failed a failed one.
+
+    pytest 9 does so when it asks for a report's status, by a count that is kept where the test ran.
+    """
+    if _failed_subtests is not None and config.stash.get(_failed_subtests, None):
+        config.hook.pytest_report_teststatus(report=report, config=config)
 
 
 def skips(item: pytest.Item) -> bool:

@@ -60,6 +60,8 @@ class Relay:
     def pytest_warning_recorded(
         self, warning_message: Any, when: str, nodeid: str, location: Any
     ) -> None:
+        if when == "config":
+            return  # the controller has configured the same plugins, and recorded the same
         self._send(
             messages.WarningRecorded(
                 category=warning_message.category.__name__,
@@ -98,6 +100,8 @@ class Relay:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
+        assert self._config is not None
+        pytest_internals.fail_with_its_subtests(self._config, report)
         if self._xml is not None and (noted := self._xml.taken()):
             report.tonnage_xml = noted
         self._send(messages.ReportMade(self._test, shorten_sections(self._serialised(report))))

@@ -10,16 +10,19 @@ from tonnage.record.outcomes import Outcome
 
 Phase = Literal["setup", "call", "teardown"]
 
+# What pytest-rerunfailures makes of the failed report of a test that it runs again.
+_RERUN = "rerun"
+
 
 def outcome_of(reports: Sequence[Any]) -> Outcome | None:
     """The outcome of an attempt from its phases' reports; None when there are none.
 
     A failed phase decides; what the test process recognised (timeout, out-of-memory) or the
-    supervisor saw (crash) is on the report as `tonnage_outcome`.
+    supervisor saw (crash) is on the report as `tonnage_outcome`. What was run again does not count.
     """
     outcome: Outcome | None = None
     for report in reports:
-        if report.outcome == "rerun":
+        if report.outcome == _RERUN:
             continue  # an attempt inside this one that did not count
         if report.failed:
             special = getattr(report, "tonnage_outcome", None)
@@ -33,6 +36,11 @@ def outcome_of(reports: Sequence[Any]) -> Outcome | None:
         elif report.when == "call" and outcome is None:
             outcome = Outcome.XPASSED if hasattr(report, "wasxfail") else Outcome.PASSED
     return outcome
+
+
+def reruns_of(reports: Sequence[Any]) -> int:
+    """How often pytest-rerunfailures ran the test again."""
+    return max((getattr(report, "rerun", 0) for report in reports), default=0)
 
 
 def reason_of(reports: Sequence[Any]) -> str:
@@ -88,7 +96,7 @@ def as_rerun(reports: Sequence[Any]) -> list[Any]:
     """The failures of an attempt that does not count, in the form pytest-rerunfailures gave it."""
     failures = [report for report in reports if report.failed]
     for report in failures:
-        report.outcome = "rerun"
+        report.outcome = _RERUN
     return failures
 
 

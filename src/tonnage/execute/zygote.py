@@ -24,6 +24,7 @@ from tonnage.execute.collected import collected_tests
 from tonnage.execute.family import adopt_orphans, die_with_parent
 from tonnage.execute.frames import FrameSocket
 from tonnage.execute.launch import command
+from tonnage.execute.plain_data import from_text, to_text
 from tonnage.execute.relay import Relay
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.execute.supervision import Supervisor
@@ -56,7 +57,12 @@ def main(fd: int, parent: str) -> int:
         )
         return int(pytest.ExitCode.USAGE_ERROR)
     zygote.send(
-        messages.SessionEnded(status, zygote.internal_error, stop_reason=zygote.stop_reason)
+        messages.SessionEnded(
+            status,
+            zygote.internal_error,
+            stop_reason=zygote.stop_reason,
+            worker_output=to_text(config.workeroutput),  # type: ignore[attr-defined]
+        )
     )
     return status
 
@@ -70,12 +76,8 @@ def prepare(opening: messages.OpenSession, plugins: list[Any]) -> pytest.Config:
     config.stash[SETTLED] = Settled.from_json(opening.settled)
     # Plugins that write one file per session (junitxml, the cache, ...) know by this attribute
     # that another process writes it.
-    config.workerinput = {  # type: ignore[attr-defined]
-        "workerid": "gw0",
-        "workercount": opening.slots,
-        "testrunuid": Path(opening.run_directory).name,
-        "mainargv": opening.argv,
-    }
+    config.workerinput = from_text(opening.worker_input)  # type: ignore[attr-defined]
+    config.workeroutput = {}  # type: ignore[attr-defined]
     return config
 
 
@@ -101,6 +103,8 @@ class Zygote:
             os._exit(1)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
+        # Configured, plugins are told that they work for another process, by variable too.
+        os.environ["PYTEST_XDIST_WORKER"] = "gw0"
         base_temp = Path(self._opening.base_temp)
         pytest_internals.use_base_temp(session.config, base_temp / "collection")
         self._look_for_hazards("conftest.py and plugins")

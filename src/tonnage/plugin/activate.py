@@ -4,24 +4,48 @@ The user's own session reads options and configuration (plugin.session); the pro
 run are told what came of it, and stay free of what only that reading needs.
 """
 
+import argparse
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+
 import pytest
 
 from tonnage.errors import TonnageError
 from tonnage.execute.settled import SETTLED, Settled
-from tonnage.plugin.early import EARLY, start_early, will_pack
+from tonnage.plugin.beside_xdist import presented_as_distributed, take_precedence
+from tonnage.plugin.early import (
+    EARLY,
+    one_process_option,
+    refuse_what_cannot_work,
+    start_early,
+    will_pack,
+)
 from tonnage.plugin.rerun import RerunPlugin, read_rerun
 from tonnage.plugin.select_options import read_select_options
 
 
+@contextmanager
+def presented(options: argparse.Namespace) -> Generator[None]:
+    """While this lasts, show a session that will be packed as one whose tests run elsewhere."""
+    with presented_as_distributed(options) if will_pack(options) else nullcontext():
+        yield
+
+
 def before_main(config: pytest.Config) -> None:
-    """Keep pytest-xdist from distributing a run that is packed; its -n then sets the slots."""
-    option = config.option
-    workers = getattr(option, "numprocesses", None)
-    if workers or getattr(option, "tx", None):
-        if workers and getattr(option, "tonnage_slots", None) is None:
-            option.tonnage_slots = str(workers)
-        option.numprocesses, option.dist, option.tx = None, "no", []
-        config.stash[NOTICES] = ["--pack runs the tests; pytest-xdist's -n sets only the slots"]
+    """Keep pytest-xdist from distributing a run that is packed."""
+    if one_process_option(config.option) is None:
+        try:
+            config.stash[NOTICES] = [*take_precedence(config), *_live_logs(config)]
+        except TonnageError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def _live_logs(config: pytest.Config) -> list[str]:
+    if config.pluginmanager.hasplugin("logging") and (
+        config.getoption("log_cli_level") or config.getini("log_cli")
+    ):
+        return ["live logs are not shown while tests run beside one another; reports hold them"]
+    return []
 
 
 def activate(config: pytest.Config) -> None:
@@ -31,7 +55,8 @@ def activate(config: pytest.Config) -> None:
     """
     try:
         if SETTLED not in config.stash:
-            if will_pack(config):
+            if will_pack(config.option):
+                refuse_what_cannot_work(config.option)
                 config.stash[EARLY] = start_early(config)
             from tonnage.plugin.session import settle
 

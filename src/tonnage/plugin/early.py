@@ -1,5 +1,6 @@
 """The early start of a packed run: its directory and its zygote, before anything else is read."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tonnage.clock import SystemClock
 from tonnage.devices.scratch import ScratchDirectory
+from tonnage.errors import OptionError
 from tonnage.execute.launch import Launched, launch
 from tonnage.record.store import new_run_id
 
@@ -31,6 +33,21 @@ _SHOW_ONLY = (
 )
 
 
+# Options of plugins that need what stays in the process of a test, with what to do instead.
+_REFUSED = {
+    "fail_on_flaky": (
+        "--fail-on-flaky",
+        "pytest-rerunfailures looks for reruns on tests collected in this process",
+        "Leave it away: the summary of a packed run names every test that was run again.",
+    ),
+    "benchmark_cprofile": (
+        "--benchmark-cprofile",
+        "the profile stays in the process of the test that was profiled",
+        "Profile without --pack.",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class EarlyStart:
     """What exists of a run before its options have been read. `end` takes it all back."""
@@ -50,28 +67,39 @@ class EarlyStart:
         self.scratch.remove()
 
 
-def one_process_option(config: pytest.Config) -> str | None:
+def one_process_option(options: argparse.Namespace) -> str | None:
     """The option that keeps all tests in this process, if one is given."""
-    given = (flag for name, flag in _ONE_PROCESS.items() if getattr(config.option, name, False))
+    given = (flag for name, flag in _ONE_PROCESS.items() if getattr(options, name, False))
     return next(given, None)
 
 
-def will_pack(config: pytest.Config) -> bool:
-    """Whether this session's tests will be run packed."""
-    option = config.option
+def will_pack(options: argparse.Namespace) -> bool:
+    """Whether the tests of a session with these options will be run packed."""
     return bool(
-        getattr(option, "tonnage_pack", None)
-        and not any(getattr(option, name, None) for name in _SHOW_ONLY)
-        and one_process_option(config) is None
+        getattr(options, "tonnage_pack", None)
+        and not any(getattr(options, name, None) for name in _SHOW_ONLY)
+        and one_process_option(options) is None
     )
+
+
+def refuse_what_cannot_work(options: argparse.Namespace) -> None:
+    """Raise OptionError for an option that a packed run could only ignore."""
+    for name, (flag, reason, remedy) in _REFUSED.items():
+        if getattr(options, name, None):
+            raise OptionError(reason, where=f"{flag} with --pack", remedy=remedy)
+
+
+def shows_output(options: argparse.Namespace) -> bool:
+    """Whether what tests print goes to the terminal while they run."""
+    return getattr(options, "capture", "no") in ("no", "tee-sys")
 
 
 def start_early(config: pytest.Config) -> EarlyStart:
     """Start now; whatever happens, it is taken back when the config is."""
     scratch = ScratchDirectory("tonnage-run-")
-    inherit_output = config.option.capture == "no"
     run_id = new_run_id(SystemClock().wall_s())
-    launched = launch(log_of(scratch.path), run_id, inherit_output=inherit_output)
+    output = shows_output(config.option)
+    launched = launch(log_of(scratch.path), run_id, inherit_output=output)
     early = EarlyStart(run_id, scratch, launched)
     config.add_cleanup(early.end)
     return early

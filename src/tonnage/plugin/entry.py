@@ -3,6 +3,7 @@
 Nothing of Tonnage is imported here at module level; a test in a fresh process holds that.
 """
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -169,14 +170,26 @@ def _has_table(config: pytest.Config) -> bool:
         return False
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Take the run over from pytest-xdist when both were asked for."""
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    """Tell plugins that choose their part this early that the tests will not run here."""
+    options = early_config.known_args_namespace
+    if not getattr(options, "tonnage_pack", None):
+        return (yield)
+    from tonnage.plugin.activate import presented
+
+    with presented(options):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Take the run over from pytest-xdist when both were asked for; it acts in this hook too."""
     if getattr(config.option, "tonnage_pack", None):
         from tonnage.plugin.activate import before_main
 
         before_main(config)
-    return None
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

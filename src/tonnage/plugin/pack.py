@@ -20,7 +20,8 @@ from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.mps import MpsDaemon
 from tonnage.execute.settled import SETTLED
 from tonnage.execute.undeclared import outgrown
-from tonnage.plugin.early import EARLY
+from tonnage.plugin.early import EARLY, shows_output
+from tonnage.plugin.nodes import Nodes
 from tonnage.plugin.options import Options
 from tonnage.plugin.recording import Recording
 from tonnage.plugin.replay import Replay
@@ -48,6 +49,7 @@ class PackPlugin:
         self._early = config.stash[EARLY]
         self._run_directory = self._early.directory
         self._mps: MpsDaemon | None = None
+        self._nodes = Nodes(config, workers=self._slots, run_id=self._early.run_id)
         self._events: list[events.Event] = []
         self._recording: Recording | None = None
         self._controller: Controller | None = None
@@ -126,6 +128,8 @@ class PackPlugin:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
         finally:
             self._screen.stop()
+        if self._nodes.are_awaited():
+            self._controller.gather(session.testsfailed > 0)
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -189,7 +193,7 @@ class PackPlugin:
                 parent=os.getpid(),
                 run_directory=str(self._run_directory),
                 base_temp=str(base_temp),
-                slots=self._slots,
+                worker_input=self._nodes.configure(),
                 settled=config.stash[SETTLED].to_json(),
                 environment=self._devices.base_environment,
                 cleanup=[str(path) for path in (self._run_directory, cards) if path],
@@ -205,7 +209,7 @@ class PackPlugin:
             interrupt_grace_s=settings.interrupt_grace_s,
             slow_after_s=settings.slow_after_s,
             sample_interval_s=settings.sample_interval_s,
-            inherit_output=config.option.capture == "no",
+            inherit_output=shows_output(config.option),
             caps=self._caps(),
             measured=load_measured(config.rootpath),
         )
@@ -256,6 +260,10 @@ class PackPlugin:
         """Whether somebody pressed the key for it."""
         assert self._screen is not None
         return self._screen.was_asked()
+
+    def on_worker_output(self, worker_output: str) -> None:
+        """Pass what plugins published in a test process to their like in this session."""
+        self._nodes.down(worker_output)
 
     def wants_to_stop(self) -> bool:
         """Whether pytest has seen enough failures."""

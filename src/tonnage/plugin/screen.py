@@ -8,6 +8,7 @@ import pytest
 
 from tonnage.clock import Clock
 from tonnage.execute import pytest_internals
+from tonnage.plugin.early import shows_output
 from tonnage.plugin.keys import Keys
 from tonnage.record import events
 from tonnage.units import format_duration
@@ -37,7 +38,7 @@ class Screen:
     def start(self, so_far: Sequence[events.Event]) -> None:
         """Begin to draw, with what has happened so far."""
         reporter = self._reporter
-        if reporter is None or not reporter.isatty or self._config.option.capture == "no":
+        if reporter is None or not reporter.isatty or shows_output(self._config.option):
             return
         from rich.console import Console
 

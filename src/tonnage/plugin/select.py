@@ -48,7 +48,7 @@ class SelectPlugin:
             return []
         line = self._selection.summary_line()
         lines = [] if line is None else [line]
-        if self._config.option.verbose > 0:
+        if getattr(self._config.option, "verbose", 0) > 0:
             lines.extend(self._selection.detail_lines())
         return lines
 

@@ -36,7 +36,7 @@ def take_over(config: pytest.Config, vocabulary: Vocabulary, notices: list[str])
         from tonnage.plugin.pack import PackPlugin
 
         manager.register(PackPlugin(config, options, settings, notices), "tonnage-pack")
-    elif options.pack and (flag := one_process_option(config)):
+    elif options.pack and (flag := one_process_option(config.option)):
         line = f"--pack is left aside: {flag} needs all tests in one process"
         manager.register(_Header([line]), "tonnage-header")
 

@@ -72,7 +72,8 @@ class AttemptStarted:
 class AttemptFinished:
     """One test ended. `peak_mib` is the highest VRAM seen on any one of its GPUs, None if unseen.
 
-    `method` says how the peak was obtained: process tree, device delta, simulated.
+    `method` says how the peak was obtained: process tree, device delta, simulated. `reruns` is how
+    often a plugin ran the test again within this attempt.
     """
 
     at_s: float
@@ -83,6 +84,7 @@ class AttemptFinished:
     peak_mib: int | None
     method: str | None
     reason: str
+    reruns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def summarise(events: Sequence[Event]) -> Summary:
         gpus=_gpu_uses(events, begin_s, end_s),
         drifts=_drifts(collected, finished),
         slowest=_slowest(last.values()),
-        retried=tuple(event for event in last.values() if event.attempt > 1),
+        retried=tuple(e for e in last.values() if e.attempt > 1 or e.reruns),
         broken=tuple(event for event in last.values() if event.outcome in _OURS),
         notices=tuple(
             dict.fromkeys(event.message for event in events if isinstance(event, Noticed))

@@ -61,6 +61,7 @@ def _percent(fraction: float | None) -> str:
 def _attempt_line(event: AttemptFinished) -> str:
     words = event.outcome.value.replace("_", " ")
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+    attempt += f", after {plural(event.reruns, 'rerun')}" if event.reruns else ""
     reason = f": {event.reason.splitlines()[0]}" if event.reason.strip() else ""
     return f"{event.node_id} ({words}{attempt}){reason}"
 

@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
 EXAMPLES = [
     messages.OpenSession(
-        ["-q"], ["pytest", "-q"], "/d", 7, "/run", "/tmp", 2, {}, {}, {"a.py": "why"}
+        ["-q"], ["pytest", "-q"], "/d", 7, "/run", "/tmp", {}, "{}", {}, {"a.py": "why"}
     ),
     messages.StartProcess(1, [0, 3], True, 0, {"A": "b"}),
     messages.StartProcess(1, [0], True, 0, {}, 2, messages.FreshStart("/d/a.py", ["a.py::t"])),
@@ -48,6 +48,7 @@ EXAMPLES = [
     messages.TestEnded(0, "stop", exits=True, exit_status=3),
     messages.Hungry(),
     messages.Dropped([1]),
+    messages.HandedOver("{}"),
 ]
 
 
