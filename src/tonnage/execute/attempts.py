@@ -140,8 +140,11 @@ class Attempts:
         self._units[number].reports.append(report)
 
     def ran_out_of_memory(self, number: int) -> bool:
-        """Whether the attempt in hand has failed because a GPU was full."""
-        return outcome_of(self._units[number].reports) is Outcome.OUT_OF_MEMORY
+        """Whether the attempt in hand has failed because a GPU was full, not for its own cap."""
+        reports = self._units[number].reports
+        return outcome_of(reports) is Outcome.OUT_OF_MEMORY and not any(
+            getattr(report, "tonnage_capped", False) for report in reports
+        )
 
     def died_of_memory(self, number: int) -> bool:
         """The same for one whose process ended under it, by what it printed last."""

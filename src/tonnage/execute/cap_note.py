@@ -37,6 +37,16 @@ def note_cap(item: pytest.Item, report: Any, message: str) -> None:
         report.longrepr = f"{report.longrepr}\n{SECTION}: {note}"
 
 
+def is_held_to_cap(environ: Mapping[str, str], message: str) -> bool:
+    """Whether it was the cap that an allocation met, and not a card that others had filled.
+
+    Frameworks may ignore the cooperative variables; a simulated card says that it did not.
+    """
+    return environ.get(MODE) in ("torch", "mps") or (
+        CAP_MIB in environ and "is limited to" in message
+    )
+
+
 def cap_note(
     environ: Mapping[str, str],
     marks: Sequence[MarkValue],

@@ -12,7 +12,7 @@ import pytest
 
 from tonnage.devices.visibility import CUDA_MASK
 from tonnage.execute import messages, pytest_internals
-from tonnage.execute.cap_note import note_cap
+from tonnage.execute.cap_note import is_held_to_cap, note_cap
 from tonnage.execute.out_of_memory import is_out_of_memory, says_out_of_memory
 from tonnage.execute.output import shorten_sections
 
@@ -95,7 +95,9 @@ class Relay:
                 os.environ.get(CUDA_MASK) and any(map(says_out_of_memory, _output(report)))
             ):
                 report.tonnage_outcome = "out_of_memory"
-                note_cap(item, report, str(call.excinfo.value))
+                message = str(call.excinfo.value)
+                report.tonnage_capped = is_held_to_cap(os.environ, message)
+                note_cap(item, report, message)
         return report
 
     @pytest.hookimpl(trylast=True)

@@ -19,10 +19,11 @@ from tonnage.execute.collecting import Collection
 class RemoteItem:
     """Stands for a test that was collected in another process, where only its name is needed.
 
-    Without slots: plugins attach things to items.
+    Without slots: plugins attach things to items, and reach the session through them.
     """
 
     nodeid: str
+    config: pytest.Config
 
 
 class Replay:
@@ -51,7 +52,7 @@ class Replay:
                     self._config.hook.pytest_collectreport(report=restored)
                 case messages.Deselected(node_ids):
                     deselected += len(node_ids)
-                    items = [RemoteItem(node_id) for node_id in node_ids]
+                    items = [RemoteItem(node_id, self._config) for node_id in node_ids]
                     self._config.hook.pytest_deselected(items=items)
                 case messages.WarningRecorded():
                     self.warning(message)
