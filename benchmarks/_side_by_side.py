@@ -52,13 +52,16 @@ class Row:
 
     def lines(self) -> list[str]:
         """The row as it is printed."""
-        goal = f"<= {self.at_most:g}" if self.at_least is None else f">= {self.at_least:g}"
+        verdict = "for scale"
+        if self.at_least is not None or self.at_most is not None:
+            goal = f"<= {self.at_most:g}" if self.at_least is None else f">= {self.at_least:g}"
+            verdict = f"goal {goal}   {'met' if self.is_met else 'NOT MET'}"
         return [
             self.what,
             f"  {self.ours:<44}{statistics.median(self.ours_s):9.3f} s   {spread(self.ours_s)}",
             f"  {self.theirs:<44}{statistics.median(self.theirs_s):9.3f} s   "
             f"{spread(self.theirs_s)}",
-            f"  ratio {self.ratio:.3f}   goal {goal}   {'met' if self.is_met else 'NOT MET'}",
+            f"  ratio {self.ratio:.3f}   {verdict}",
         ]
 
     def as_json(self) -> dict[str, object]:
