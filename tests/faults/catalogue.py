@@ -777,6 +777,27 @@ def in_machine() -> Iterator[Fault]:
         prepare=lambda directory: _file(directory / ".pytest_cache"),
     )
     yield Fault(
+        "journal-disk-full",
+        MACHINE,
+        "the disk is full where the run is recorded",
+        "a note says that the run is not recorded any further; nothing else changes",
+        PASSES,
+        passes,
+        ("note: the run is not recorded",),
+        wrap=lambda _: _mounted("mkdir .tonnage && mount -t tmpfs -o size=8k none .tonnage"),
+        needs_mounts=True,
+    )
+    yield Fault(
+        "journal-no-directory",
+        MACHINE,
+        "the directory of recorded runs cannot be made",
+        "a note says that the run is not recorded; nothing else changes",
+        PASSES,
+        passes,
+        ("note: the run is not recorded",),
+        prepare=lambda directory: _file(directory / ".tonnage"),
+    )
+    yield Fault(
         "few-descriptors",
         MACHINE,
         "a process may have 48 open files",

@@ -134,7 +134,7 @@ class Victim:
         self.process = subprocess.Popen(
             [
                 *(fault.wrap(directory) if fault.wrap else ()),
-                *(sys.executable, "-m", "pytest", "-v", "-p", "no:timeout", "--pack"),
+                *(sys.executable, "-m", "pytest", "-v", "--pack"),
                 *("--slots", "2", "--gpus", "nvml" if fault.nvml else "sim:1x24"),
                 *("--undeclared", "cpu"),
                 *("--junitxml=out.xml", *fault.args),
