@@ -64,7 +64,8 @@ class DeclaredTest:
 
     `marks` are closest first, as `iter_markers` gives them, without those of single `cases`.
     `unknown`: why there may be further marks that were not seen (empty: all are known); rules that
-    need all marks are then silent.
+    need all marks are then silent. `maybe`: why pytest may not collect it after all, such as an `if`
+    around it.
     """
 
     node_id: str
@@ -74,6 +75,7 @@ class DeclaredTest:
     marks: tuple[PlacedMark, ...] = ()
     cases: tuple[Case, ...] = ()
     unknown: tuple[str, ...] = ()
+    maybe: tuple[str, ...] = ()
 
 
 class Severity(str, Enum):
