@@ -10,6 +10,7 @@ import typer
 
 from tonnage import __version__
 from tonnage.cli.demo import demo
+from tonnage.cli.engine_args import engine_args
 from tonnage.errors import TonnageError
 
 # Everything these commands do not know themselves goes to pytest as it is.
@@ -68,6 +69,7 @@ def plan(
 
 
 app.command()(demo)
+app.command("engine-args")(engine_args)
 
 
 def main() -> None:
