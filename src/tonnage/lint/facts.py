@@ -17,7 +17,7 @@ class CallFact:
     """A call of a watched function: `name` in full, whatever it is called in this file.
 
     `function` is the path of the test, fixture or helper around it, such as ("TestX", "test_y");
-    empty at module level.
+    empty at module level. `in_loop`: in the body of a loop of that function.
     """
 
     name: str
@@ -25,6 +25,7 @@ class CallFact:
     kwargs: tuple[tuple[str, Literal], ...]
     function: tuple[str, ...]
     place: Place
+    in_loop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,16 @@ class PortFact:
 class EnvironmentFact:
     """A variable of this process's environment that is set or removed without monkeypatch.
 
-    `name` is None where it is not written out. A dict given to a child process (`env={...}`) is
-    `is_for_child`: it changes nothing here, but may hold a name that a rule looks for.
+    `name` and `value` are None where they are not written out. A dict given to a child process
+    (`env={...}`) is `is_for_child`: it changes nothing here, but may hold a name that a rule looks
+    for.
     """
 
     name: str | None
     function: tuple[str, ...]
     place: Place
     is_for_child: bool = False
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,6 @@ class FileFacts:
     texts: tuple[TextFact, ...] = ()
     ports: tuple[PortFact, ...] = ()
     environment: tuple[EnvironmentFact, ...] = ()
+
+
+NO_FACTS = FileFacts()

@@ -64,8 +64,9 @@ class DeclaredTest:
 
     `marks` are closest first, as `iter_markers` gives them, without those of single `cases`.
     `unknown`: why there may be further marks that were not seen (empty: all are known); rules that
-    need all marks are then silent. `maybe`: why pytest may not collect it after all, such as an `if`
-    around it.
+    need all marks are then silent. `possible`: marks that it may have besides, by name, each with
+    the reason; rules about the lack of such a mark are then silent. `maybe`: why pytest may not
+    collect it after all, such as an `if` around it.
     """
 
     node_id: str
@@ -75,6 +76,7 @@ class DeclaredTest:
     marks: tuple[PlacedMark, ...] = ()
     cases: tuple[Case, ...] = ()
     unknown: tuple[str, ...] = ()
+    possible: tuple[tuple[str, str], ...] = ()
     maybe: tuple[str, ...] = ()
 
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tonnage.lint.facts import FileFacts
+from tonnage.lint.facts import NO_FACTS, FileFacts
 from tonnage.lint.model import DeclaredTest, Place
-
-NO_FACTS = FileFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +21,10 @@ class SourceFile:
     """One file that was read.
 
     `path` is relative to the root, as in node ids; `file` is where it lies. `is_collected`: pytest
-    collects it from its directory, by its name. `ignores` maps a line to the codes that a
-    `# tonnage: ignore[CODE]` comment there silences; a comment without codes silences all, which
-    is the empty set. `unknown`: why pytest may find tests here that were not seen.
+    collects it from its directory, by its name; `hidden_tests`: so many tests it would find if the
+    name matched, counted where the name looks like a test file's. `ignores` maps a line to the
+    codes that a `# tonnage: ignore[CODE]` comment silences there; a comment without codes silences
+    all, which is the empty set. `unknown`: why pytest may find tests here that were not seen.
     """
 
     path: str
@@ -36,6 +35,7 @@ class SourceFile:
     facts: FileFacts = NO_FACTS
     unknown: tuple[str, ...] = ()
     content_hash: str = ""
+    hidden_tests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
