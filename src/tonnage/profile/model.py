@@ -144,8 +144,9 @@ class ProbeResult:
     `peak_by_gpu` each GPU's own; `peak_at_s` is when. `counted_peak_mib` is what the framework
     itself counted inside the test, which no sampling misses but which lacks contexts and other
     processes. `leak_mib` is what had not come back when the teardown ended. `method` says how
-    memory was told apart: simulated, process tree, device delta. `needed_mib` is what the
-    out-of-memory message says would have been needed at least.
+    memory was told apart: simulated, process tree, device delta. `needed_mib` and
+    `needed_tokens` are what the failure's own words say would have been needed at least.
+    `survivors` are processes that the test left behind, ended here.
     """
 
     cap: Cap
@@ -169,6 +170,7 @@ class ProbeResult:
     reason: str = ""
     output_tail: str = ""
     needed_mib: int | None = None
+    needed_tokens: int | None = None
     survivors: tuple[str, ...] = ()
 
     @property
