@@ -30,10 +30,11 @@ class Found:
 
 def find_files(
     paths: Sequence[Path], project: Project, left_out: Callable[[str], LeftOut | None]
-) -> list[Found]:
-    """The files to read. `left_out`: what the conftest in a directory says, None if nothing.
+) -> tuple[list[Found], list[str]]:
+    """The files to read, and the directories and files that this depends on.
 
-    A file that is named itself is looked at whatever is ignored.
+    `left_out`: what the conftest in a directory says, None if nothing. A file that is named itself
+    is looked at whatever is ignored.
     """
     walk = _Walk(project, left_out)
     found: dict[str, Found] = {}
@@ -42,7 +43,7 @@ def find_files(
         files = walk.below(text, walk.outside(text)) if os.path.isdir(text) else walk.file(text)
         for file in files:
             found.setdefault(file.path, file)
-    return list(found.values())
+    return list(found.values()), walk.visited
 
 
 class _Walk:
@@ -50,6 +51,7 @@ class _Walk:
         self._root = str(project.root)
         self._project = project
         self._left_out = left_out
+        self.visited: list[str] = []
         self._ignored_paths = {str(path) for path in project.ignore}
 
     def outside(self, directory: str) -> LeftOut:
@@ -60,8 +62,9 @@ class _Walk:
                 left_out = self._left_out(str(parent)) or left_out
         return left_out
 
-    def below(self, directory: str, left_out: LeftOut, depth: int = 0) -> Iterator[Found]:
+    def below(self, directory: str, left_out: LeftOut) -> Iterator[Found]:
         """The files in a directory and its directories."""
+        self.visited.append(directory)
         left_out = self._left_out(directory) or left_out
         try:
             with os.scandir(directory) as listing:
@@ -73,7 +76,7 @@ class _Walk:
             if _is_directory(entry):
                 is_loop = entry.is_symlink() and _is_within(directory, os.path.realpath(path))
                 if not is_loop and not self._is_skipped(path, entry.name, left_out):
-                    yield from self.below(path, left_out, depth + 1)
+                    yield from self.below(path, left_out)
             elif entry.name.endswith(".py") and not self._is_ignored(path, left_out):
                 yield from self.file(path)
 
@@ -90,6 +93,7 @@ class _Walk:
         if name == "__pycache__" or self._is_ignored(path, left_out):
             return True
         if not self._project.collects_in_virtualenv and _is_virtualenv(path):
+            self.visited.append(os.path.join(path, "pyvenv.cfg"))
             return True
         return any(_matches(pattern, path) for pattern in self._project.norecursedirs)
 

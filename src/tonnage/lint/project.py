@@ -76,6 +76,12 @@ def find_project(paths: Sequence[Path], directory: Path) -> Project:
     return _project(config, values)
 
 
+def configuration_places(directory: Path) -> list[str]:
+    """Every file whose appearing or changing may change the project found from a directory."""
+    names = (*_NAMES, "setup.py")
+    return [str(base / name) for base in _upwards(directory) for name in names]
+
+
 def _upwards(path: Path) -> tuple[Path, ...]:
     return (path, *path.parents)
 

@@ -38,10 +38,26 @@ class Reader:
         roots = [project.root / path for path in (*project.pythonpath, "src", "lib")]
         self._tree = Tree(project.root, roots, self.outlines.of)
         self._collecting = Collecting(project, self._tree)
+        self._visited: list[str] = []
 
     def find(self, paths: Sequence[Path]) -> list[Found]:
         """The files below these paths that are worth reading."""
-        return find_files(paths, self._project, self._left_out)
+        files, visited = find_files(paths, self._project, self._left_out)
+        self._visited += visited
+        return files
+
+    def depends_on(self) -> list[str]:
+        """Every file and directory whose change may change what was found and read so far."""
+        directories = {os.path.dirname(path) for path in self.outlines.read}
+        around = {
+            str(parent)
+            for directory in directories
+            for parent in Path(directory).parents
+            if parent.is_relative_to(self._project.root)
+        }
+        return sorted(
+            {*self._visited, *self.outlines.read, *self._tree.listed, *directories, *around}
+        )
 
     def read(self, files: Iterable[Found]) -> Reading:
         """Read these files."""

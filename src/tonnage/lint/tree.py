@@ -1,11 +1,15 @@
 """The files of a project as modules: where an import leads, and what a module's names are."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tonnage.lint.outline import Bind, Import, ImportAll, Outline, Value
 from tonnage.lint.scopes import Scope, scope_of
+
+# Imports of these are not looked for; `test` is a name that projects use too.
+_STANDARD = frozenset(sys.stdlib_module_names) - {"test"}
 
 OutlineOf = Callable[[str], Outline]
 """The outline of the file at an absolute path; raises OSError where it cannot be read."""
@@ -48,6 +52,11 @@ class Tree:
         self._modules: dict[str, Module | None] = {}
         self._listings: dict[str, frozenset[str]] = {}
         self._found: dict[tuple[str, str], str | None] = {}
+
+    @property
+    def listed(self) -> list[str]:
+        """The directories that were looked into."""
+        return list(self._listings)
 
     def module(self, path: str) -> Module | None:
         """The module of a file; None where it cannot be read."""
@@ -106,11 +115,14 @@ class Tree:
         return self._found[key]
 
     def _search(self, directory: str, module: str) -> str | None:
-        """From the importing file's directory up to the root, then from the import roots."""
-        candidates = [directory]
-        while candidates[-1] != self._root and len(candidates[-1]) > len(self._root):
-            candidates.append(os.path.dirname(candidates[-1]))
-        for base in (*candidates, *self._import_roots):
+        """From the directories around the importing file that are no packages, then the roots."""
+        if module.partition(".")[0] in _STANDARD:
+            return None
+        around = [directory]
+        while around[-1] != self._root and len(around[-1]) > len(self._root):
+            around.append(os.path.dirname(around[-1]))
+        bases = [base for base in around if "__init__.py" not in self._listing(base)]
+        for base in (*bases, *self._import_roots):
             path = self._below(base, module)
             if path is not None:
                 return path

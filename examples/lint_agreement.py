@@ -1,0 +1,155 @@
+"""Other projects' suites, read by `tonnage lint` and collected by pytest: both must see the same.
+
+    python examples/lint_agreement.py [--suites sympy,pandas] [--quick] [--json FILE] [--cache DIR]
+    python examples/lint_agreement.py --tree DIRECTORY [PATHS]...
+
+Each suite is a source distribution from the package index at a pinned version; its tests are
+collected by pytest in an environment of its own, in which the project is installed, and read by
+Tonnage without importing anything. Compared are node ids (without parameters) and the names of the
+marks. Where pytest could not import a file there is nothing to compare. `--tree` compares a
+directory that is there, with the Python this script runs on.
+
+A difference that the reading declared (a reason in `unknown`, `maybe` or `possible`) is counted as
+explained. Any other is printed, and the exit code is 1.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tonnage.lint.model import DeclaredTest
+from tonnage.lint.project import find_project
+from tonnage.lint.read import read_paths
+from tonnage.lint.source import Reading
+
+SHOWN_DIFFERENCES = 20
+
+# Loaded by `-p`: writes what pytest collected, without parameters, and what it could not.
+COLLECTED_PLUGIN = '''
+import json
+import os
+
+collected = {}
+not_collected = []
+
+
+def pytest_collectreport(report):
+    if not report.passed:
+        not_collected.append(report.nodeid)
+
+
+def pytest_collection_finish(session):
+    for item in session.items:
+        parent = item.parent.nodeid if item.parent else ""
+        name = getattr(item, "originalname", None)
+        if name is None or type(item).__module__.split(".")[0] not in ("_pytest", "pytest"):
+            continue
+        marks = collected.setdefault(parent + "::" + name, set())
+        marks.update(mark.name for mark in item.iter_markers())
+    with open(os.environ["COLLECTED_FILE"], "w") as file:
+        tests = {node_id: sorted(marks) for node_id, marks in collected.items()}
+        json.dump({"tests": tests, "not_collected": not_collected}, file)
+'''
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What pytest saw: the marks of each test, and the files or classes it could not collect."""
+
+    tests: Mapping[str, frozenset[str]]
+    not_collected: tuple[str, ...]
+
+
+@dataclass
+class Agreement:
+    """One comparison. `explained` counts differences by the reason that the reading gave."""
+
+    compared: int = 0
+    certain: int = 0
+    explained: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+
+class CollectionError(Exception):
+    """pytest collected nothing at all."""
+
+
+def collect(python: str, root: Path, paths: Sequence[str], options: Sequence[str] = ()) -> Collected:
+    """What `pytest --collect-only PATHS` sees in `root`, plugins that are installed left out."""
+    with tempfile.TemporaryDirectory(prefix="tonnage-agreement-") as scratch:
+        (Path(scratch) / "note_collected.py").write_text(COLLECTED_PLUGIN)
+        noted = Path(scratch) / "collected.json"
+        done = subprocess.run(
+            [python, "-m", "pytest", "--collect-only", "-q", "-p", "note_collected",
+             "-p", "no:cacheprovider", "--continue-on-collection-errors", *options, *paths],
+            cwd=root,
+            env={
+                **{name: text for name, text in os.environ.items() if "PYTEST" not in name},
+                "PYTHONPATH": scratch,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "COLLECTED_FILE": str(noted),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if not noted.exists():
+            raise CollectionError(f"pytest ended with exit code {done.returncode}\n{done.stdout}")
+        found = json.loads(noted.read_text())
+    tests = {node_id: frozenset(marks) for node_id, marks in found["tests"].items()}
+    return Collected(tests, tuple(found["not_collected"]))
+
+
+def read(root: Path, paths: Sequence[str]) -> Reading:
+    """What the static reading sees."""
+    absolute = [(root / path).resolve() for path in paths] or [root.resolve()]
+    return read_paths(absolute, find_project(absolute, root.resolve()))
+
+
+def compare(reading: Reading, collected: Collected) -> Agreement:
+    """Where reading and collection differ."""
+    agreement = Agreement()
+    declared = {test.node_id: test for test in reading.tests}
+    doubts = {source.path: source.unknown for source in reading.files}
+    lost = tuple(f"{node_id}::" for node_id in collected.not_collected)
+    for node_id, marks in collected.tests.items():
+        agreement.compared += 1
+        test = declared.get(node_id)
+        if test is not None:
+            agreement.certain += not (test.unknown or test.possible)
+            _compare_marks(test, marks, agreement)
+            continue
+        reasons = doubts.get(node_id.partition("::")[0], ())
+        if reasons:
+            agreement.explained[reasons[0]] += 1
+        else:
+            agreement.differences.append(f"{node_id}: only pytest sees it")
+    for node_id, test in declared.items():
+        if node_id not in collected.tests and not f"{node_id}::".startswith(lost):
+            if test.maybe:
+                agreement.explained[test.maybe[0]] += 1
+            else:
+                agreement.differences.append(f"{node_id}: only the reading sees it")
+    return agreement
+
+
+def _compare_marks(test: DeclaredTest, real: frozenset[str], agreement: Agreement) -> None:
+    named = {mark.value.name for mark in test.marks}
+    named |= {mark.value.name for case in test.cases for mark in case.marks}
+    surplus = named - real
+    if surplus:
+        agreement.differences.append(f"{test.node_id}: has no {', '.join(sorted(surplus))}")
+    lacking = real - named - {name for name, _ in test.possible}
+    if lacking and test.unknown:
+        agreement.explained[test.unknown[0]] += 1
+    elif lacking:
+        agreement.differences.append(f"{test.node_id}: also has {', '.join(sorted(lacking))}")
