@@ -60,7 +60,9 @@ class Collecting:
             return [], unknown
         tests: list[DeclaredTest] = []
         for name, bounds in scope.names.items():
-            if self._may_be_collected(name, bounds[-1].meaning):
+            if self._may_be_collected(name, bounds[-1].meaning) or (
+                f"{name}.__test__" in scope.names
+            ):
                 tests.extend(self._of_name(name, bounds, module, None, holder, unknown))
         if self._generates_tests(scope):
             unknown.append("pytest_generate_tests may bring marks")

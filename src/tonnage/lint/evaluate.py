@@ -20,6 +20,7 @@ from tonnage.lint.known import (
 )
 from tonnage.lint.model import UNREAD, Case, Level, Place, PlacedMark
 from tonnage.lint.outline import (
+    Bind,
     Call,
     Choice,
     Class,
@@ -54,7 +55,7 @@ class Evaluator:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: set[tuple[int, str]] = set()
 
     def of(
         self, meaning: Meaning, module: Module, scope: Scope | None = None, depth: int = 0
@@ -91,16 +92,23 @@ class Evaluator:
         bounds = module.scope.names.get(name)
         if bounds is None:
             return None
-        key = (module.path, name)
-        if key in self._under_way:
+        known = self._guarded((id(module), name), bounds, module, None)
+        if known is None:
             return Unknown(f"`{name}` is defined by itself")
-        self._under_way.add(key)
-        try:
-            known = self.bound(bounds, module)
-        finally:
-            self._under_way.discard(key)
         module.meanings[name] = known
         return known
+
+    def _guarded(
+        self, key: tuple[int, str], bounds: list[Bound], module: Module, scope: Scope | None
+    ) -> Known | None:
+        """What a name stands for; None while just that is being found out, as in `f = g(f)`."""
+        if key in self._under_way:
+            return None
+        self._under_way.add(key)
+        try:
+            return self.bound(bounds, module, scope)
+        finally:
+            self._under_way.discard(key)
 
     def bound(self, bounds: Iterable[Bound], module: Module, scope: Scope | None = None) -> Known:
         """What a name with these possible meanings stands for."""
@@ -109,8 +117,8 @@ class Evaluator:
     def _name(self, term: Name, module: Module, scope: Scope | None) -> Known:
         root, _, rest = term.dotted.partition(".")
         known: Known | None = None
-        if scope is not None and root in scope.names and not _is_itself(scope, root, term):
-            known = self.bound(scope.names[root], module, scope)
+        if scope is not None and root in scope.names:
+            known = self._guarded((id(scope), root), scope.names[root], module, scope)
         if known is None:
             known = self.name(root, module)
         if known is None:
@@ -140,9 +148,20 @@ class Evaluator:
             return Unknown(f"{known.module.shown} does not define `{attribute}`")
         if isinstance(known, TheMark) and attribute == "with_args":
             return known
+        if isinstance(known, TheFunction):
+            return _UNREAD
+        if isinstance(known, TheClass):
+            return self._class_attribute(known, attribute)
         if isinstance(known, OneOf):
             return _one_of(self._attribute(option, attribute) for option in known.options)
         return Unknown(f"`.{attribute}` of something computed when the file runs")
+
+    def _class_attribute(self, known: TheClass, attribute: str) -> Known:
+        """What the body of a class says; what it inherits is taken for data."""
+        for statement in reversed(known.outline.body):
+            if isinstance(statement, Bind) and statement.name == attribute:
+                return self.of(statement.meaning, known.module)
+        return _UNREAD
 
     def _import(self, named: Import, module: Module) -> Known:
         target = self._tree.imported(module, named)
@@ -226,14 +245,6 @@ class Evaluator:
         local = Scope({name: [Bound(meaning)] for name, meaning in given.items()})
         terms = called.function.returns
         return [self.of(returned, called.module, local, depth) for returned in terms]
-
-
-def _is_itself(scope: Scope, root: str, term: Name) -> bool:
-    """Whether a class-level name is bound to itself, as in `backend = backend`."""
-    return any(
-        isinstance(bound.meaning, Name) and bound.meaning.dotted.partition(".")[0] == root
-        for bound in scope.names[root]
-    )
 
 
 def _place(module: Module, at: Span) -> Place:

@@ -9,7 +9,7 @@ from tonnage.lint.outline import Bind, Import, ImportAll, Outline, Value
 from tonnage.lint.scopes import Scope, scope_of
 
 # Imports of these are not looked for; `test` is a name that projects use too.
-_STANDARD = frozenset(sys.stdlib_module_names) - {"test"}
+_STANDARD = frozenset(sys.stdlib_module_names) - {"test"} | {"pytest", "_pytest"}
 
 OutlineOf = Callable[[str], Outline]
 """The outline of the file at an absolute path; raises OSError where it cannot be read."""
