@@ -11,6 +11,7 @@ import typer
 from tonnage import __version__
 from tonnage.cli.demo import demo
 from tonnage.cli.engine_args import engine_args
+from tonnage.cli.profile import profile
 from tonnage.errors import TonnageError
 
 # Everything these commands do not know themselves goes to pytest as it is.
@@ -70,6 +71,7 @@ def plan(
 
 app.command()(demo)
 app.command("engine-args")(engine_args)
+app.command(context_settings=_PASS_ON)(profile)
 
 
 def main() -> None:

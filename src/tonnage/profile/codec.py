@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from tonnage.profile.findings import Profiled
 from tonnage.profile.model import (
     Cap,
     CapKind,
@@ -51,6 +52,18 @@ def recommendation_to_json(recommendation: Recommendation) -> dict[str, Any]:
             for mark in recommendation.marks
         ],
         "warnings": list(recommendation.warnings),
+    }
+
+
+def profiled_to_json(each: Profiled) -> dict[str, Any]:
+    """One test: its node id, result, recommendation and error, null where there is none."""
+    return {
+        "test": each.test.node_id,
+        "result": None if each.result is None else result_to_json(each.result),
+        "recommendation": (
+            None if each.recommendation is None else recommendation_to_json(each.recommendation)
+        ),
+        "error": each.error or None,
     }
 
 

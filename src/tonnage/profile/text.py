@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from textwrap import shorten
 
 from tonnage.profile.cards import cards_that_fit
 from tonnage.profile.model import (
@@ -40,7 +41,7 @@ def event_line(event: ProfileEvent, capacity_mib: int) -> str:
     if result.passed:
         return f"[{word}] peak {_gib(result.highest_mib)}, {times}"
     why = result.outcome.value.replace("_", " ")
-    said = f": {result.reason.splitlines()[0]}" if result.reason.strip() else ""
+    said = f": {shorten(result.reason, 100, placeholder=' ...')}" if result.reason.strip() else ""
     return f"[{word}] {why}{said}, {times}"
 
 
@@ -54,7 +55,6 @@ def probe_lines(probe: ProbeResult) -> list[str]:
     ]
     if probe.counted_peak_mib is not None:
         lines.insert(1, f"counted      : {_gib(probe.counted_peak_mib)} by the framework itself")
-    lines += [f"{phase.name.value:<13}: {_phase(phase)}" for phase in probe.phases]
     if len(probe.peak_by_gpu) > 1:
         peaks = ", ".join(f"{uuid} {format_gib(mib)}" for uuid, mib in probe.peak_by_gpu.items())
         lines.append(f"by GPU       : {peaks}")
@@ -66,6 +66,7 @@ def probe_lines(probe: ProbeResult) -> list[str]:
         )
     lines.append(f"host memory  : {format_gib(probe.host_peak_mib)} at most")
     lines += [f"left running : {survivor}" for survivor in probe.survivors]
+    lines += [f"phase        : {phase.name.value}, {_phase(phase)}" for phase in probe.phases]
     return lines
 
 
@@ -106,12 +107,10 @@ def marker_lines(recommendation: Recommendation, command: Sequence[str]) -> list
     return lines
 
 
-def table_lines(
-    rows: Sequence[tuple[str, SearchResult | None, Recommendation | None]],
-) -> list[str]:
+def table_lines(rows: Sequence[tuple[str, SearchResult | None]]) -> list[str]:
     """One line a test: its peak, time, probes and the memory to declare. None: not profiled."""
     lines = [f"{'peak':>9} {'declare':>8} {'time':>8} {'probes':>6}  test"]
-    for node_id, result, _ in rows:
+    for node_id, result in rows:
         if result is None:
             lines.append(f"{'-':>9} {'-':>8} {'-':>8} {'-':>6}  {node_id} (not profiled)")
             continue
@@ -126,10 +125,11 @@ def table_lines(
     return lines
 
 
-def section(title: str, lines: Sequence[str]) -> list[str]:
-    """A titled block between rules."""
+def section(title: str, lines: Sequence[str], *, indent: bool = True) -> list[str]:
+    """A titled block between rules. What is to be copied is not indented."""
     rule = "=" * _WIDTH
-    return [rule, title, rule, *(f"  {line}" if line else "" for line in lines), ""]
+    margin = "  " if indent else ""
+    return [rule, title, rule, *(f"{margin}{line}".rstrip() for line in lines), ""]
 
 
 def _words(verdict: Verdict) -> str:
