@@ -30,6 +30,7 @@ from tonnage.profile.session import (
     check_writable,
     crowded_cards,
     profiler,
+    search_space,
 )
 
 _CAPS = {
@@ -46,7 +47,7 @@ def profile(
     args: Annotated[
         list[str],
         typer.Argument(
-            metavar="TEST... [PYTEST ARGS]...",
+            metavar="TEST",
             help="Tests, as pytest names them, and any of its arguments.",
         ),
     ],
@@ -129,6 +130,9 @@ def profile(
         selection = select_tests(args, {**os.environ, **devices.base_environment})
         check_one(selection, "--csv" if csv else "--plot" if plot_file else None)
         check_gpus(devices, selection.tests, settings.vocabulary)
+        if asked.find_least:
+            for test in selection.tests:
+                search_space(asked, test, devices.gpus, devices, settings.vocabulary)
         command = ["tonnage", "profile", *sys.argv[2:]]
         screen.begin(devices, selection, crowded_cards(devices))
         how = {"gpus": str(gpus or settings.gpus), "asked": repr(asked), "args": selection.options}

@@ -26,7 +26,7 @@ from tonnage.profile.probe import Stopped, Subject
 from tonnage.profile.resume import ResumeFile
 from tonnage.profile.selection import SelectedTest, Selection
 from tonnage.profile.several import Finished, ProfileOne, Told, profile_tests
-from tonnage.profile.space import space_for
+from tonnage.profile.space import SearchSpace, space_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,29 @@ def crowded_cards(devices: Devices) -> list[str]:
     return [f"GPU {gpu.index}: {text}" for gpu, text in said if text is not None]
 
 
+def search_space(
+    asked: Asked,
+    test: SelectedTest,
+    gpus: Sequence[DeviceGpu],
+    devices: Devices,
+    vocabulary: Vocabulary,
+) -> SearchSpace:
+    """Where to search for the least memory of a test on these GPUs.
+
+    Raises OptionError for a range or tolerance that cannot be used.
+    """
+    kind, declared = cap_kind(asked, test, vocabulary)
+    return space_for(
+        kind,
+        min(gpu.capacity_mib for gpu in gpus),
+        declared=declared,
+        low=asked.low,
+        high=asked.high,
+        tolerance=asked.tolerance,
+        is_simulated=devices.backend is not None and devices.backend.name == SIMULATED,
+    )
+
+
 def profiler(
     asked: Asked, selection: Selection, devices: Devices, vocabulary: Vocabulary, directory: Path
 ) -> ProfileOne:
@@ -98,16 +121,7 @@ def profiler(
                 return single_pass(measure_once(bench, subject))
             except Stopped:
                 return SearchResult(Verdict.INTERRUPTED)
-        kind, declared = cap_kind(asked, test, vocabulary)
-        space = space_for(
-            kind,
-            min(gpu.capacity_mib for gpu in gpus),
-            declared=declared,
-            low=asked.low,
-            high=asked.high,
-            tolerance=asked.tolerance,
-            is_simulated=devices.backend is not None and devices.backend.name == SIMULATED,
-        )
+        space = search_space(asked, test, gpus, devices, vocabulary)
         return find_least(bench, subject, space)
 
     return profile_one
