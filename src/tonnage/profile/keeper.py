@@ -26,14 +26,14 @@ def main(descriptor: int, order: str) -> int:
     adopt_orphans()
 
     def start(message: messages.StartProcess, report: int) -> int:
-        with Path(output).open("wb") as file:
+        with Path(output).open("ab") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *arguments],
                 cwd=directory,
                 env={
                     **os.environ,
                     **message.environment,
-                    REPORT_VARIABLE: f"{report},{os.getpid()}",
+                    REPORT_VARIABLE: f"{report},{os.getpid()},{output}",
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -1,4 +1,4 @@
-"""Measuring a test: once as it is, or again and again under caps until its least memory is known."""
+"""Measuring a test: once as it is, or under one cap after another for its least memory."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class Bench:
 
     devices: Devices
     gpus: tuple[str, ...]
-    settings: ProbeSettings = ProbeSettings()
+    settings: ProbeSettings = field(default_factory=ProbeSettings)
     on_event: Events = lambda event: None
     on_sample: Callable[[Sample], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)

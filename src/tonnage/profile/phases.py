@@ -67,6 +67,8 @@ def _within(
     is_late = smooth[step] - low > same
     if is_late and gained >= max(_CACHE_MIB, _CACHE_SHARE * (top - low)):
         found.append((PhaseName.CACHE, step + 1))
+        # Allocated between two samples, it is the second of them.
+        reached = min(max(reached, step + 2), after - 1)
     found.append((PhaseName.STEADY, reached))
     half = low + (top - low) / 2
     last = next(at for at in range(after - 1, reached - 1, -1) if smooth[at] >= half)

@@ -18,7 +18,8 @@ import pytest
 from tonnage.execute.child import DUMP_SIGNAL
 from tonnage.execute.family import adopt_orphans, die_with_parent
 
-# The descriptor of the file to write to, and the pid of the process that started this one.
+# The descriptor of the file to write to, the pid of the process that started this one, and the
+# path of the file that its output goes to.
 REPORT_VARIABLE = "TONNAGE_PROBE_REPORT"
 _TEXT_LIMIT = 20_000
 _BYTES_PER_MIB = 1024 * 1024
@@ -26,13 +27,14 @@ _BYTES_PER_MIB = 1024 * 1024
 
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Take part in a process that a profiler started: before any code of the suite runs."""
-    descriptor, parent = map(int, os.environ.pop(REPORT_VARIABLE).split(","))
-    os.set_inheritable(descriptor, False)
-    die_with_parent(parent)
+    descriptor, parent, output = os.environ.pop(REPORT_VARIABLE).split(",", 2)
+    os.set_inheritable(int(descriptor), False)
+    die_with_parent(int(parent))
     adopt_orphans()
-    # Where this process's own output goes, as pytest will put its capture before it.
-    faulthandler.register(DUMP_SIGNAL, file=os.dup(2), all_threads=True)
-    early_config.pluginmanager.register(_Reporter(descriptor), "tonnage-probe-reporter")
+    # By its path: pytest's capture stands between us and the descriptors already.
+    stacks = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True)
+    early_config.pluginmanager.register(_Reporter(int(descriptor)), "tonnage-probe-reporter")
 
 
 class _Reporter:
