@@ -1,5 +1,6 @@
 """What a probe tells beyond pass or fail: where the least cap lies, whether caps matter. Pure."""
 
+import math
 from collections.abc import Sequence
 
 from tonnage.profile.bounds import Bounds
@@ -14,6 +15,8 @@ _BEYOND_WEIGHTS = 1.05
 # What frameworks hold outside the limit they set themselves (graphs, workspaces, fragments), as
 # a share of the peak.
 _OUTSIDE_SHARE = 0.1
+# Of a card: what a smaller cap must save to be worth another probe.
+_FLOOR_SHARE = 0.01
 _BYTES_PER_MIB = 1024 * 1024
 
 
@@ -43,15 +46,25 @@ def ignores_the_cap(space: SearchSpace, probe: ProbeResult) -> bool:
     return probe.peak_mib > limit_mib + outside_mib
 
 
-def is_flat(space: SearchSpace, probes: Sequence[ProbeResult]) -> bool:
-    """Whether three probes under different engine caps passed with the same peak.
+def changes_nothing(space: SearchSpace, history: Sequence[ProbeResult]) -> bool:
+    """Whether the first three probes under different engine caps passed with one and the same peak.
 
-    A share of the card is left out: a test with a fixed need has the same peak under all that fit.
+    A share of the card is left out: a test with a fixed need has one peak under all that fit.
     """
+    return _span_mib(space, history[:3]) <= space.noise_mib
+
+
+def is_at_the_floor(space: SearchSpace, seen: Bounds) -> bool:
+    """Whether the last three engine caps that passed saved next to nothing."""
+    return _span_mib(space, seen.passing[-3:]) <= _FLOOR_SHARE * space.capacity_mib
+
+
+def _span_mib(space: SearchSpace, probes: Sequence[ProbeResult]) -> float:
+    """How far three peaks are apart; infinite when that tells nothing."""
     peaks = [probe.peak_mib for probe in probes if probe.passed and probe.peak_mib is not None]
     if space.kind is CapKind.FRACTION or len(peaks) < 3:
-        return False
-    return max(peaks) - min(peaks) <= max(space.noise_mib, space.capacity_mib // 100)
+        return math.inf
+    return max(peaks) - min(peaks)
 
 
 def _keeps_its_peak(space: SearchSpace, seen: Bounds) -> bool:

@@ -225,7 +225,7 @@ class Verdict(str, Enum):
     DOES_NOT_HONOUR = "does_not_honour"  # the memory used does not follow the cap
     FAILS_ON_ITS_OWN = "fails_on_its_own"  # at the largest cap, and not for want of memory
     DOES_NOT_FIT = "does_not_fit"  # out of memory at the largest cap
-    FLAKY = "flaky"  # passes and fails at the largest cap
+    FLAKY = "flaky"  # passes and fails at one and the same cap, again and again
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
 

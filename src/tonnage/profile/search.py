@@ -13,7 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tonnage.profile.bounds import Bounds
-from tonnage.profile.evidence import ignores_the_cap, is_flat, likely_least
+from tonnage.profile.evidence import (
+    changes_nothing,
+    ignores_the_cap,
+    is_at_the_floor,
+    likely_least,
+)
 from tonnage.profile.model import Cap, ProbeOutcome, ProbeResult, Verdict
 from tonnage.profile.space import SearchSpace
 
@@ -46,19 +51,19 @@ def next_step(space: SearchSpace, history: Sequence[ProbeResult]) -> NextProbe |
         return NextProbe(space.cap(space.place(space.high)), "validation run")
     if not history[0].passed:
         return Ended(_VERDICTS.get(history[0].outcome, Verdict.FAILS_ON_ITS_OWN))
-    if any(ignores_the_cap(space, probe) for probe in history) or is_flat(space, history[:3]):
+    if any(ignores_the_cap(space, probe) for probe in history) or changes_nothing(space, history):
         return Ended(Verdict.DOES_NOT_HONOUR)
     seen = Bounds.of(space, history)
     if len(seen.flaky) >= MOST_REPEATS:
         return Ended(Verdict.FLAKY, seen.warnings())
-    if is_flat(space, seen.passing[-3:]):
+    if is_at_the_floor(space, seen):
         floor = "a smaller cap does not lower the peak any further: the rest is not the cache"
         return Ended(Verdict.FOUND, (floor, *seen.warnings()))
     if space.halvings(seen.width) == 0:
         doubtful = seen.doubtful_probe
         if doubtful is not None and seen.repeats < MOST_REPEATS:
             return NextProbe(doubtful.cap, "repeated: memory was not named as the reason")
-        return Ended(Verdict.FOUND, seen.warnings())
+        return Ended(Verdict.FOUND, (*_about_noise(space), *seen.warnings()))
     place, note = _aim(space, seen)
     return NextProbe(space.cap(place), note)
 
@@ -68,6 +73,15 @@ _VERDICTS = {
     ProbeOutcome.OUT_OF_MEMORY: Verdict.DOES_NOT_FIT,
     ProbeOutcome.DOES_NOT_FIT: Verdict.DOES_NOT_FIT,
 }
+
+
+def _about_noise(space: SearchSpace) -> tuple[str, ...]:
+    if space.step <= space.tolerance:
+        return ()
+    return (
+        f"the search ended at {space.step:.2%} of the card instead of {space.tolerance:.2%}: "
+        f"readings are no more exact than {space.noise_mib} MiB",
+    )
 
 
 def _aim(space: SearchSpace, seen: Bounds) -> tuple[float, str]:

@@ -211,3 +211,26 @@ def test_an_engine_cap_that_changes_nothing_is_not_honoured():
 def test_a_range_that_cannot_be_searched_is_refused(options):
     with pytest.raises(OptionError):
         space_for(CapKind.FRACTION, CARD_MIB, **options)
+
+
+def test_a_tolerance_finer_than_readings_ends_where_readings_end():
+    space = space_for(CapKind.FRACTION, CARD_MIB, tolerance=0.0001)
+    history, ended = play(lambda cap: Suspect(9000, 9000).run(cap, space), space)
+    assert len(history) <= 1 + space.bisections
+    assert "no more exact than 32 MiB" in ended.warnings[0]
+
+
+def test_a_test_that_fails_at_random_is_called_flaky():
+    space = replace(SHARES, overhead_mib=CARD_MIB)
+    failed = set()
+
+    def run(cap):
+        # Every cap below the largest fails the first time and passes the second.
+        if cap.value < space.high and cap.value not in failed:
+            failed.add(cap.value)
+            return ProbeResult(cap, ProbeOutcome.FAILED, 1.0, reason="timed out")
+        return ProbeResult(cap, ProbeOutcome.PASSED, 1.0, peak_mib=9000)
+
+    _, ended = play(run, space)
+    assert ended.verdict is Verdict.FLAKY
+    assert len(ended.warnings) >= MOST_REPEATS
