@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from tonnage.lint.known import (
+    NO_CASES,
+    Cases,
     Known,
     Listed,
     OneOf,
@@ -291,42 +293,41 @@ def _mark_called(
             return TheFunction(subject.function, subject.module, (*subject.marks, called))
         return Unknown("a mark is put on a class by hand")
     value = called.mark.value
-    cases: tuple[Case, ...] = ()
-    doubts: tuple[str, ...] = ()
+    cases = NO_CASES
     if value.name == "parametrize":
-        given = args[1] if len(args) > 1 else kwargs.get("argvalues", _UNREAD)
-        cases, doubts = cases_of(given)
+        cases = cases_of(args[1] if len(args) > 1 else kwargs.get("argvalues", _UNREAD))
     new = MarkValue(
         value.name,
         (*value.args, *map(_plain_value, args)),
         {**value.kwargs, **{name: _plain_value(known) for name, known in kwargs.items() if name}},
     )
-    return TheMark(PlacedMark(new, called.mark.level, place), cases, doubts)
+    return TheMark(PlacedMark(new, called.mark.level, place), cases)
 
 
 def _plain_value(known: Known) -> object:
     return known.value if isinstance(known, Plain) else UNREAD
 
 
-def cases_of(values: Known) -> tuple[tuple[Case, ...], tuple[str, ...]]:
-    """The cases with marks among the values of a parametrisation, and why there may be more."""
-    if isinstance(values, Listed):
-        items: Iterable[Known] = values.items
-    elif isinstance(values, OneOf):
-        items = [item for option in values.options for item in _listed(option)]
-    else:
-        items = (values,)
-    cases: list[Case] = []
+def cases_of(values: Known) -> Cases:
+    """What the values of a parametrisation bring."""
+    marked: list[Case] = []
+    possible: list[tuple[str, str]] = []
     doubts: list[str] = []
-    for item in items:
-        for one in item.options if isinstance(item, OneOf) else (item,):
-            if isinstance(one, TheCase):
-                doubts.extend(one.doubts)
-                if one.case.marks:
-                    cases.append(one.case)
-            elif isinstance(one, Unknown):
-                doubts.append(f"a parametrisation may bring marks: {one.reason}")
-    return tuple(cases), tuple(dict.fromkeys(doubts))
+    for item in _listed(values):
+        if isinstance(item, TheCase):
+            doubts.extend(item.doubts)
+            if item.case.marks:
+                marked.append(item.case)
+        elif isinstance(item, OneOf):
+            # It depends on a condition which of these cases there are.
+            for cases in map(cases_of, item.options):
+                names = (mark.value.name for case in cases.marked for mark in case.marks)
+                possible.extend((name, "a case of a parametrisation may have it") for name in names)
+                possible.extend(cases.possible)
+                doubts.extend(cases.doubts)
+        elif isinstance(item, Unknown):
+            doubts.append(f"a parametrisation may bring marks: {item.reason}")
+    return Cases(tuple(marked), tuple(dict.fromkeys(possible)), tuple(dict.fromkeys(doubts)))
 
 
 def _made_outside(dotted: str, args: list[Known], kwargs: dict[str, Known], place: Place) -> Known:
@@ -367,10 +368,10 @@ def _param(kwargs: dict[str, Known], place: Place) -> Known:
 
 
 def _fixture(args: list[Known], kwargs: dict[str, Known]) -> Known:
-    cases, doubts = cases_of(kwargs.get("params", _UNREAD))
+    cases = cases_of(kwargs.get("params", _UNREAD))
     name = _plain_value(kwargs.get("name", Plain("")))
     is_autouse = _plain_value(kwargs.get("autouse", Plain(False)))
-    return TheFixture(name if isinstance(name, str) else "", is_autouse is not False, cases, doubts)
+    return TheFixture(name if isinstance(name, str) else "", is_autouse is not False, cases)
 
 
 Marks = tuple[list[TheMark], list[tuple[str, str]], list[str]]

@@ -99,7 +99,8 @@ class Fixtures:
         fixture: TheFixture | None = decorated.fixture
         if fixture is None:
             return None
-        marking = Marking((), fixture.cases, (), fixture.doubts)
+        brought = fixture.cases
+        marking = Marking((), brought.marked, brought.possible, brought.doubts)
         requests = tuple(
             request for request in known.function.parameters if request not in {"self", "request"}
         )

@@ -14,6 +14,7 @@ _TEST_CASES = frozenset(
         "unittest.case.TestCase",
         "unittest.IsolatedAsyncioTestCase",
         "unittest.async_case.IsolatedAsyncioTestCase",
+        "numpy.testing.TestCase",
     }
 )
 # Bases outside the tree that bring neither tests nor marks nor an __init__.

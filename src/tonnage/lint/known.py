@@ -42,12 +42,27 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Cases:
+    """The cases of a parametrisation that bring marks.
+
+    `possible`: marks that others may bring, by name with the reason; `doubts`: why there may be
+    any.
+    """
+
+    marked: tuple[Case, ...] = ()
+    possible: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+NO_CASES = Cases()
+
+
+@dataclass(frozen=True, slots=True)
 class TheMark:
-    """A mark. For parametrize also the cases that bring marks, and why there may be more."""
+    """A mark; for parametrize also what its cases bring."""
 
     mark: PlacedMark
-    cases: tuple[Case, ...] = ()
-    doubts: tuple[str, ...] = ()
+    cases: Cases = NO_CASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +79,7 @@ class TheFixture:
 
     name: str = ""
     is_autouse: bool = False
-    cases: tuple[Case, ...] = ()
-    doubts: tuple[str, ...] = ()
+    cases: Cases = NO_CASES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tonnage.lint.known import (
     Unknown,
 )
 from tonnage.lint.model import Case, Level, PlacedMark
-from tonnage.lint.outline import Call, Function, Name, Term
+from tonnage.lint.outline import Call, Function, Meaning, Name, Term
 from tonnage.lint.scopes import Bound, Scope
 from tonnage.lint.tree import Module
 
@@ -194,7 +194,7 @@ _UNDECORATED = Decorated(NOTHING)
 
 def _marking_of(mark: TheMark, level: Level) -> Marking:
     placed = mark.mark if mark.mark.level is level else replace(mark.mark, level=level)
-    return Marking((placed,), mark.cases, (), mark.doubts)
+    return Marking((placed,), mark.cases.marked, mark.cases.possible, mark.cases.doubts)
 
 
 def _at_level(marking: Marking) -> Marking:
@@ -215,7 +215,7 @@ def _is_harmless(dotted: str) -> bool:
     return root in _HARMLESS_ROOTS or (root == "builtins" and rest in _HARMLESS_BUILTINS)
 
 
-def _called_outside(evaluator: Evaluator, term: Term, module: Module) -> str | None:
+def _called_outside(evaluator: Evaluator, term: Meaning, module: Module) -> str | None:
     """The full name of a function outside the tree that a decorator calls."""
     while isinstance(term, Call):
         term = term.function

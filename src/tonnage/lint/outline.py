@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 
 from tonnage.lint.facts import NO_FACTS, FileFacts
 
+IN_HANDLER = "inside `except`"
+"""How the reason begins why what stands in an exception handler may not happen."""
+
 Span = tuple[int, int, int, int]
 """First line, first column, last line, one past the last column; all from 1."""
 
@@ -35,9 +38,9 @@ class Name:
 class Call:
     """A call; the keyword of `**more` is empty."""
 
-    function: "Term"
-    args: tuple["Term", ...]
-    kwargs: tuple[tuple[str, "Term"], ...]
+    function: "Meaning"
+    args: tuple["Meaning", ...]
+    kwargs: tuple[tuple[str, "Meaning"], ...]
     at: Span
 
 
@@ -52,14 +55,14 @@ class Value:
 class Items:
     """A list, tuple or set of which at least one item is not plain data."""
 
-    items: tuple["Term", ...]
+    items: tuple["Meaning", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Starred:
     """`*term` in a list or call."""
 
-    term: "Term"
+    term: "Meaning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,14 @@ class Joined:
 class Choice:
     """One of these, which one is not known."""
 
-    options: tuple["Term", ...]
+    options: tuple["Meaning", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """A list of so many of these."""
 
-    term: "Term"
+    term: "Meaning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Function:
     at: Span
     decorators: tuple[Term, ...] = ()
     parameters: tuple[str, ...] = ()
-    returns: tuple[Term, ...] = ()
+    returns: tuple["Meaning", ...] = ()
     is_generator: bool = False
     speaks_of_marks: bool = False
 

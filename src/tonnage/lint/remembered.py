@@ -7,14 +7,31 @@ times it had. Imports next to nothing, because here the start of Python is most 
 
 import json
 import os
+import stat
 import sys
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 
 _FORMAT = 1
 _KEPT = 8  # results of so many different command lines
 
-Stamp = tuple[int, int, int, int]
+# Other tools' names, which come and go in directories and change nothing for lint.
+_OF_NO_INTEREST = frozenset(
+    {
+        "__pycache__",
+        ".git",
+        ".hypothesis",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tonnage",
+    }
+)
+# File systems count time in steps of up to 10 ms, and behind the clock.
+_STEP_NS = 20_000_000
+
+Stamp = tuple[int, ...]
 
 
 def cache_directory(root: str) -> str:
@@ -24,12 +41,27 @@ def cache_directory(root: str) -> str:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """What changes when a file or the list of names in a directory does; None: there is none."""
+    """What changes when a file or the names in a directory do; None: there is none."""
     try:
         found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            names = sorted(set(os.listdir(path)) - _OF_NO_INTEREST)
+            return len(names), zlib.crc32("\0".join(names).encode("utf-8", "surrogateescape"))
     except OSError:
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def begin(directory: str) -> int:
+    """Make the cache directory; returns the time, for `remember`, at which the reading begins."""
+    try:
+        os.makedirs(directory)
+    except OSError:
+        pass  # it is there, or cannot be: then nothing will be remembered
+    else:
+        _ignore_in_git(directory)
+        time.sleep(2 * _STEP_NS / 1e9)  # so that the parent's change lies safely before
+    return time.time_ns()
 
 
 def recall(directory: str, key: Mapping[str, object]) -> dict[str, object] | None:
@@ -63,25 +95,32 @@ def remember(
     """Keep a result. Failing to is no failure.
 
     `depends_on`: every file and directory that was looked at, also those that were not there.
-    `began_ns`: when the reading began (`time.time_ns()`). Nothing is kept where one of them
-    changed since, or so shortly before that a later change might not show in its times.
+    `began_ns`: what `begin` returned. Nothing is kept where one of them changed since, or so
+    shortly before that a later change might not show in its times.
     """
-    stamps = [(path, stamp_of(path)) for path in dict.fromkeys(depends_on)]
-    safe_ns = began_ns - 20_000_000  # file systems count time in steps of up to 10 ms
-    if any(stamp is not None and max(stamp[0], stamp[1]) >= safe_ns for _, stamp in stamps):
+    paths = list(dict.fromkeys(depends_on))
+    if any(_changed_ns(path) >= began_ns - _STEP_NS for path in paths):
         return
+    stamps = [(path, stamp_of(path)) for path in paths]
     kept = {"format": _FORMAT, "key": _plain(key), "stamps": stamps, "result": result}
     path = _file(directory, key)
     unfinished = f"{path}.{os.getpid()}"
     try:
-        os.makedirs(directory, exist_ok=True)
-        _ignore_in_git(directory)
         with open(unfinished, "w", encoding="utf-8") as file:
             json.dump(kept, file)
         os.replace(unfinished, path)
         _prune(directory)
     except OSError:
         _remove(unfinished)
+
+
+def _changed_ns(path: str) -> int:
+    """When a file or directory last changed; 0 where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _plain(key: Mapping[str, object]) -> object:
@@ -97,10 +136,11 @@ def _file(directory: str, key: Mapping[str, object]) -> str:
 
 def _ignore_in_git(directory: str) -> None:
     """Keep the cache out of version control, wherever it lies."""
-    path = os.path.join(directory, ".gitignore")
-    if not os.path.exists(path):
-        with open(path, "w", encoding="utf-8") as file:
+    try:
+        with open(os.path.join(directory, ".gitignore"), "w", encoding="utf-8") as file:
             file.write("*\n")
+    except OSError:
+        pass
 
 
 def _prune(directory: str) -> None:

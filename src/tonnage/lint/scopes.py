@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tonnage.lint.outline import (
+    IN_HANDLER,
     Bind,
+    Choice,
+    Class,
     Extend,
+    Function,
+    Import,
     ImportAll,
+    Items,
     Joined,
     Meaning,
     Opaque,
@@ -14,6 +20,7 @@ from tonnage.lint.outline import (
     Stop,
     Unbind,
 )
+from tonnage.lint.terms import replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,15 @@ def scope_of(body: Iterable[Statement], exports_of: ExportsOf) -> Scope:
 
 
 def _bind(scope: Scope, statement: Bind) -> None:
-    bound = Bound(statement.meaning, statement.when or _stopped(scope))
-    if statement.when:
+    meaning = statement.meaning
+    before = scope.names.get(statement.name)
+    if before and not isinstance(meaning, (Function, Class, Import)):
+        # `test_x = slow(test_x)` means the test_x from before.
+        meaning = replaced(meaning, {statement.name: before[-1].meaning})
+    bound = Bound(meaning, statement.when or _stopped(scope))
+    if before and statement.when.startswith(IN_HANDLER):
+        before.insert(0, bound)  # what the `try` binds is likelier
+    elif statement.when:
         scope.names.setdefault(statement.name, []).append(bound)
     else:
         scope.names[statement.name] = [bound]
@@ -82,11 +96,10 @@ def _stopped(scope: Scope) -> str:
 
 def _extend(scope: Scope, statement: Extend) -> None:
     before: list[Bound] = scope.names.get(statement.name) or [Bound(Opaque())]
-    after: list[Bound] = []
-    for bound in before:
-        longer = Joined((bound.meaning, statement.more))
-        after.append(Bound(longer, bound.when))
-    scope.names[statement.name] = [*before, *after] if statement.when else after
+    more: Meaning = Choice((statement.more, Items(()))) if statement.when else statement.more
+    scope.names[statement.name] = [
+        Bound(Joined((bound.meaning, more)), bound.when) for bound in before
+    ]
 
 
 def _unbind(scope: Scope, statement: Unbind) -> None:

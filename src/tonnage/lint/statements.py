@@ -2,14 +2,13 @@
 
 import ast
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tonnage.lint.outline import (
+    IN_HANDLER,
     Bind,
-    Call,
     Class,
     Dynamic,
     Extend,
@@ -17,20 +16,16 @@ from tonnage.lint.outline import (
     Import,
     ImportAll,
     Items,
-    Name,
+    Meaning,
     Statement,
     Stop,
     Term,
     Unbind,
-    Value,
 )
-from tonnage.lint.terms import OPAQUE, PLAIN, Terms
+from tonnage.lint.terms import OPAQUE, PLAIN, Terms, replaced
 
 _FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` is new in Python 3.11
-
-_SPEAKS_OF_MARKS = re.compile(rb"mark|\bparam\b")
-_YIELDS = re.compile(rb"\byield\b")
 
 # Calls after which the names of the namespace are no longer those that are written down.
 _REWRITES_NAMESPACE = frozenset({"exec", "setattr", "delattr", "globals", "locals", "vars"})
@@ -58,7 +53,7 @@ class Statements:
         """The outline of one function."""
         first, last = node.body[0].lineno, node.end_lineno or node.lineno
         text = b"\n".join(self._lines[first - 1 : last])
-        speaks = _SPEAKS_OF_MARKS.search(text) is not None
+        speaks = b"mark" in text or b"param(" in text
         arguments = node.args
         required = [*arguments.posonlyargs, *arguments.args]
         required = required[: len(required) - len(arguments.defaults)]
@@ -73,11 +68,11 @@ class Statements:
             tuple([self._terms.term(decorator) for decorator in node.decorator_list]),
             tuple([argument.arg for argument in required]),
             tuple(self._returns(node.body)) if speaks else (),
-            _YIELDS.search(text) is not None and any(map(_is_yield, _own_nodes(node.body))),
+            b"yield" in text and any(map(_is_yield, _own_nodes(node.body))),
             speaks,
         )
 
-    def _returns(self, body: Iterable[ast.stmt]) -> Iterator[Term]:
+    def _returns(self, body: Iterable[ast.stmt]) -> Iterator[Meaning]:
         """What is returned, with the names of local variables replaced by their values."""
         nodes = list(_own_nodes(body))
         values: dict[str, Term] = {}
@@ -87,7 +82,12 @@ class Statements:
                 values[name] = self._terms.term(value) if value and is_first else OPAQUE
         for node in nodes:
             if isinstance(node, ast.Return):
-                yield _replaced(self._terms.term(node.value), values) if node.value else PLAIN
+                yield self._returned(node.value, values)
+
+    def _returned(self, value: ast.expr | None, values: Mapping[str, Term]) -> Meaning:
+        if isinstance(value, ast.Lambda):
+            return OPAQUE  # a decorator that may do anything
+        return PLAIN if value is None else replaced(self._terms.term(value), values)
 
     def _class(self, node: ast.ClassDef, when: str) -> Iterator[Statement]:
         meaning = Class(
@@ -196,7 +196,7 @@ class Statements:
         doubt = when or f"inside `try` on line {node.lineno}"
         yield from self.read(node.body, doubt if node.handlers else when)
         for handler in node.handlers:
-            yield from self.read(handler.body, doubt)
+            yield from self.read(handler.body, when or f"{IN_HANDLER} on line {handler.lineno}")
         yield from self.read(node.orelse, doubt)
         yield from self.read(node.finalbody, when)
 
@@ -267,23 +267,6 @@ def _stored(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
         for inner in ast.walk(node.target):
             if isinstance(inner, ast.Name):
                 yield inner.id, None
-
-
-def _replaced(term: Term, values: Mapping[str, Term]) -> Term:
-    """The term with names replaced."""
-    if isinstance(term, Name):
-        root, dot, _ = term.dotted.partition(".")
-        return term if root not in values else OPAQUE if dot else values[root]
-    if isinstance(term, Call):
-        return Call(
-            _replaced(term.function, values),
-            tuple([_replaced(arg, values) for arg in term.args]),
-            tuple([(name, _replaced(value, values)) for name, value in term.kwargs]),
-            term.at,
-        )
-    if isinstance(term, Items):
-        return Items(tuple([_replaced(item, values) for item in term.items]))
-    return term if isinstance(term, Value) else OPAQUE
 
 
 def _is_yield(node: ast.AST) -> bool:

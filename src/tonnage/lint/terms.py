@@ -1,7 +1,7 @@
 """From an expression of Python's syntax tree to a term of the outline."""
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tonnage.lint.model import UNREAD
@@ -10,6 +10,7 @@ from tonnage.lint.outline import (
     Choice,
     Items,
     Joined,
+    Meaning,
     Name,
     Opaque,
     Repeated,
@@ -150,7 +151,8 @@ class Terms:
             # `[x for x in cases if ...]` holds what `cases` holds.
             loop = node.generators[0]
             if isinstance(loop.target, ast.Name) and loop.target.id == element.dotted:
-                return self.term(loop.iter, depth)
+                of_all = self.term(loop.iter, depth)
+                return Choice((of_all, Items(()))) if loop.ifs else of_all
         return Repeated(element)
 
     def _dict(self, node: ast.Dict, depth: int) -> Term:
@@ -183,6 +185,29 @@ def _computed(operator: ast.operator, left: object, right: object) -> object:
     except (ArithmeticError, ValueError):
         return UNREAD
     return result if len(str(result)) <= _MAX_TEXT else UNREAD
+
+
+def replaced(term: Meaning, values: Mapping[str, Meaning]) -> Meaning:
+    """The term with names replaced by what they stand for."""
+    if isinstance(term, Name):
+        root, dot, _ = term.dotted.partition(".")
+        return term if root not in values else OPAQUE if dot else values[root]
+    if isinstance(term, Call):
+        return Call(
+            replaced(term.function, values),
+            tuple([replaced(arg, values) for arg in term.args]),
+            tuple([(name, replaced(value, values)) for name, value in term.kwargs]),
+            term.at,
+        )
+    if isinstance(term, Items):
+        return Items(tuple([replaced(item, values) for item in term.items]))
+    if isinstance(term, Joined):
+        return Joined(tuple([replaced(part, values) for part in term.parts]))
+    if isinstance(term, Choice):
+        return Choice(tuple([replaced(option, values) for option in term.options]))
+    if isinstance(term, (Starred, Repeated)):
+        return type(term)(replaced(term.term, values))
+    return term
 
 
 _MAKERS: dict[type[ast.expr], Callable[[Terms, Any, int], Term]] = {
