@@ -35,6 +35,7 @@ def changes_by_file(advised: Sequence[Advised]) -> dict[Path, list[MarkChange]]:
 
 
 def _of_function(cases: Sequence[Advised]) -> list[MarkChange]:
+    test = cases[0].test
     on_function: list[MarkText] = []
     on_cases: dict[str, list[MarkText]] = {}
     names = dict.fromkeys(
@@ -42,43 +43,39 @@ def _of_function(cases: Sequence[Advised]) -> list[MarkChange]:
     )
     for name in names:
         marks = [_named(each, name) for each in cases]
-        if shared := _for_all(name, cases, marks):
-            on_function.append(_text(shared))
-            continue
-        for each, mark in zip(cases, marks, strict=True):
-            if mark is not None and not mark.is_there and each.test.case is not None:
-                on_cases.setdefault(each.test.case, []).append(_text(mark))
-    target = cases[0].test.target
-    changes = [MarkChange(target, set=tuple(on_function))] if on_function else []
-    changes += [MarkChange(target, set=tuple(set_), case=case) for case, set_ in on_cases.items()]
+        known = [mark for mark in marks if mark is not None]
+        is_complete = len(known) == test.cases
+        if name in test.own:
+            on_function += _in_place_of_declared(test, known, is_complete)
+        elif test.case is None or (is_complete and len({mark.text for mark in known}) == 1):
+            on_function.append(_text(known[0]))
+        else:
+            for each, mark in zip(cases, marks, strict=True):
+                if mark is not None and not mark.is_there and each.test.case is not None:
+                    on_cases.setdefault(each.test.case, []).append(_text(mark))
+    changes = [MarkChange(test.target, set=tuple(on_function))] if on_function else []
+    changes += [
+        MarkChange(test.target, set=tuple(marks), case=case) for case, marks in on_cases.items()
+    ]
     return changes
 
 
-def _for_all(
-    name: str, cases: Sequence[Advised], marks: Sequence[RecommendedMark | None]
-) -> RecommendedMark | None:
-    """The mark that is to stand on the function; None where it belongs on cases, or nowhere."""
-    test = cases[0].test
-    known = [mark for mark in marks if mark is not None]
-    is_complete = len(known) == test.cases
-    largest = max(known, key=lambda mark: (mark.number or 0.0, not mark.is_there))
-    if name in test.own:
-        declared = [
-            value
-            for mark in test.marks
-            if mark.name == name
-            for value in (*mark.args, *mark.kwargs.values())
-        ][:1]
-        is_lower = (
-            largest.number is not None
-            and declared
-            and isinstance(declared[0], (int, float))
-            and largest.number < declared[0]
-        )
-        return None if largest.is_there or (is_lower and not is_complete) else largest
-    if test.case is None or (is_complete and len({mark.text for mark in known}) == 1):
-        return largest
-    return None
+def _in_place_of_declared(
+    test: SelectedTest, known: Sequence[RecommendedMark], is_complete: bool
+) -> list[MarkText]:
+    """The mark that replaces the function's own for all its cases, or none."""
+    largest = max(known, key=lambda mark: (mark.number or 0.0, mark.is_there))
+    if largest.is_there:
+        return []
+    declared = next(mark for mark in test.marks if mark.name == largest.name)
+    values = [*declared.args, *declared.kwargs.values()]
+    is_lower = (
+        largest.number is not None
+        and bool(values)
+        and isinstance(values[0], (int, float))
+        and largest.number < values[0]
+    )
+    return [] if is_lower and not is_complete else [_text(largest)]
 
 
 def _named(each: Advised, name: str) -> RecommendedMark | None:
