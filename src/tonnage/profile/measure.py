@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tonnage.devices.open import Devices
 from tonnage.errors import DeviceError
@@ -25,6 +25,9 @@ from tonnage.profile.search import Ended, next_step
 from tonnage.profile.space import SearchSpace
 from tonnage.units import format_gib
 
+# The baseline was sampled for as long as asked before the first probe, and a teardown that ends
+# early has seen the card get back there.
+_LATER_BASELINE_S = 0.5
 # Above this share of a card in use by others, what is measured on it is of little worth.
 _CROWDED_SHARE = 0.5
 
@@ -53,14 +56,18 @@ class Bench:
                 remedy="Run it on a machine with a GPU, or on simulated ones: --gpus sim:1x24",
             )
 
-    def probe(self, subject: Subject, cap: Cap = NO_CAP) -> ProbeResult:
-        """One probe; see `run_probe`."""
+    def probe(self, subject: Subject, cap: Cap = NO_CAP, *, is_first: bool = True) -> ProbeResult:
+        """One probe; see `run_probe`. Unless it `is_first`, its baseline may be short."""
+        settings = self.settings
+        if settings.ends_early and not is_first:
+            baseline_s = min(settings.baseline_s, _LATER_BASELINE_S)
+            settings = replace(settings, baseline_s=baseline_s)
         return run_probe(
             subject,
             self.devices,
             self.gpus,
             cap,
-            self.settings,
+            settings,
             on_sample=self.on_sample,
             stop=self.stop,
         )
@@ -90,7 +97,7 @@ def find_least(
             left_s = _mean_s(history) * (at_most - len(history)) if history else None
             started = ProbeStarted(len(history) + 1, at_most, step.cap, left_s, step.note)
             bench.on_event(started)
-            history.append(bench.probe(subject, step.cap))
+            history.append(bench.probe(subject, step.cap, is_first=not history))
             bench.on_event(ProbeEnded(started.index, history[-1]))
     except (KeyboardInterrupt, Stopped):
         return conclude(space, history, Ended(Verdict.INTERRUPTED))

@@ -91,6 +91,19 @@ def test_an_interrupted_search_keeps_what_is_known_and_goes_on_from_there(bench,
     assert result.probes[:2] == interrupted.probes
 
 
+def test_only_the_first_probe_of_a_search_takes_the_whole_baseline(bench, monkeypatch):
+    baselines = []
+
+    def run_probe(subject, devices, gpus, cap, settings, **_):
+        baselines.append(settings.baseline_s)
+        return ProbeResult(cap, ProbeOutcome.PASSED, 1.0, peak_mib=0)
+
+    monkeypatch.setattr(measure, "run_probe", run_probe)
+    find_least(replace(bench, settings=ProbeSettings(ends_early=True)), TEST, SPACE)
+    assert baselines[0] == 3.0
+    assert set(baselines[1:]) == {0.5}
+
+
 def test_a_search_interrupted_before_its_first_probe_knows_nothing(bench, probes):
     probes(interrupted_at=1)
     result = find_least(bench, TEST, SPACE)
