@@ -90,7 +90,7 @@ class _Reporter:
             type=call.excinfo.typename if call.excinfo is not None else "",
             text=text[:_TEXT_LIMIT],
             output=sections[-_TEXT_LIMIT:],
-            counted_mib=_counted_mib() if report.when == "teardown" else None,
+            counted_mib=counted_mib() if report.when == "teardown" else None,
         )
         return report
 
@@ -101,7 +101,7 @@ class _Reporter:
                 os.write(self._descriptor, line.encode(errors="replace"))
 
 
-def _counted_mib() -> int | None:
+def counted_mib() -> int | None:
     """The most that torch itself reserved on one GPU in this process; None without torch."""
     torch = sys.modules.get("torch")
     try:
