@@ -1,46 +1,14 @@
-"""`tonnage profile`: what tests need, measured, and written into their markers."""
+"""`tonnage profile`: what tests need, measured, and written into their markers.
 
-import json
-import os
-import re
-import sys
+Here are the options alone, so that every other command starts without what measuring needs.
+"""
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tonnage.cli.profile_screen import Screen
-from tonnage.config import load_settings
-from tonnage.devices.open import open_devices
-from tonnage.devices.spec import parse_gpu_spec
-from tonnage.errors import OptionError, suggestion
-from tonnage.lint.edit_marks import require_editor
-from tonnage.profile.codec import profiled_to_json
-from tonnage.profile.findings import Profiled
-from tonnage.profile.model import CapKind, ProbeSettings, Verdict
-from tonnage.profile.plot import check_plot, plot
-from tonnage.profile.resume import ResumeFile
-from tonnage.profile.samples_csv import samples_csv
-from tonnage.profile.selection import select_tests
-from tonnage.profile.session import (
-    Asked,
-    Session,
-    check_gpus,
-    check_one,
-    check_writable,
-    crowded_cards,
-    profiler,
-    search_space,
-)
-
-_CAPS = {
-    "fraction": CapKind.FRACTION,
-    "vllm": CapKind.VLLM_BYTES,
-    "sglang": CapKind.SGLANG_TOKENS,
-    "trtllm": CapKind.TRTLLM_TOKENS,
-    "trtllm-gib": CapKind.TRTLLM_GIB,
-}
-_INTERRUPTED = 2  # pytest's own exit status
+_CAPS = "fraction|vllm|sglang|trtllm|trtllm-gib"
 
 
 def profile(
@@ -75,7 +43,7 @@ def profile(
     cap: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(_CAPS),
+            metavar=_CAPS,
             help="What is capped while searching; by default what the test's markers say.",
         ),
     ] = None,
@@ -101,115 +69,24 @@ def profile(
     ] = False,
 ) -> None:
     """Measure what tests need: the least VRAM they pass with, and the markers that follow."""
-    low, high = _range(range_)
-    asked = Asked(
-        ProbeSettings(interval, baseline_seconds, teardown_seconds, ends_early=True),
+    from tonnage.cli.profile_run import Request, run
+
+    request = Request(
+        arguments=args,
         find_least=not no_find_min_vram,
-        kind=None if cap is None else _cap_kind(cap),
-        low=low,
-        high=high,
-        tolerance=None if tolerance is None else _number(tolerance, "--tolerance"),
+        interval_s=interval,
+        baseline_s=baseline_seconds,
+        teardown_s=teardown_seconds,
+        csv=csv,
+        plot=plot_file,
+        recommends=not no_recommend,
+        as_json=as_json,
+        cap=cap,
+        caps=range_,
+        tolerance=tolerance,
+        gpus=gpus,
+        writes=apply and not diff,
+        shows=diff,
+        resume=resume,
     )
-    if plot_file is not None:
-        check_plot(plot_file)
-    for file, option in ((csv, "--csv"), (plot_file, "--plot")):
-        if file is not None:
-            check_writable(file, option)
-    edits = apply or diff
-    if edits:
-        if no_recommend:
-            raise OptionError(
-                "there is nothing to write", where="--no-recommend", remedy="Leave one of them out."
-            )
-        require_editor()
-
-    settings = load_settings(Path.cwd())
-    devices = open_devices(parse_gpu_spec(gpus or settings.gpus), os.environ)
-    screen = Screen(sys.stderr if as_json else sys.stdout)
-    try:
-        selection = select_tests(args, {**os.environ, **devices.base_environment})
-        check_one(selection, "--csv" if csv else "--plot" if plot_file else None)
-        check_gpus(devices, selection.tests, settings.vocabulary)
-        if asked.find_least:
-            for test in selection.tests:
-                search_space(asked, test, devices.gpus, devices, settings.vocabulary)
-        command = ["tonnage", "profile", *sys.argv[2:]]
-        screen.begin(devices, selection, crowded_cards(devices))
-        how = {"gpus": str(gpus or settings.gpus), "asked": repr(asked), "args": selection.options}
-        kept = ResumeFile(selection.root, how)
-        kept.begin(anew=not resume)
-        vocabulary = settings.vocabulary
-        session = Session(
-            selection,
-            devices,
-            settings,
-            profiler(asked, selection, devices, vocabulary, Path.cwd()),
-            kept,
-            advise=not no_recommend,
-        )
-        wanted = {test.node_id for test in selection.tests}
-        done = {test: result for test, result in kept.read().items() if test in wanted}
-        with screen:
-            found = session.run(done, screen.tell)
-        screen.end(found, asked, command, devices)
-        if as_json:
-            typer.echo(json.dumps([profiled_to_json(each) for each in found], indent=2))
-        _write_files(found, csv, plot_file)
-        if edits:
-            from tonnage.cli.profile_apply import apply_markers
-
-            apply_markers(found, vocabulary, writes=apply and not diff, say=screen.say)
-    finally:
-        devices.close()
-    raise typer.Exit(_status(found))
-
-
-def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None) -> None:
-    """The files of the one test that was profiled."""
-    result = found[0].result
-    if result is None:
-        return
-    if csv is not None:
-        csv.write_text(samples_csv(result), encoding="utf-8")
-    if plot_file is not None:
-        plot_file.write_bytes(plot(found[0].test.node_id, result, plot_file.suffix))
-
-
-def _status(found: list[Profiled]) -> int:
-    results = [each.result for each in found]
-    if any(result is None or result.verdict is Verdict.INTERRUPTED for result in results):
-        return 1 if any(each.error for each in found) else _INTERRUPTED
-    return int(
-        any(result is not None and result.verdict is not Verdict.FOUND for result in results)
-    )
-
-
-def _cap_kind(name: str) -> CapKind:
-    if name not in _CAPS:
-        raise OptionError(
-            f'"{name}" is no cap', where="--cap", remedy=suggestion(name, _CAPS) or ", ".join(_CAPS)
-        )
-    return _CAPS[name]
-
-
-def _range(text: str | None) -> tuple[float | None, float | None]:
-    if text is None:
-        return None, None
-    low, separator, high = text.partition("-")
-    if not separator:
-        raise OptionError(
-            f'"{text}" is no range', where="--range", remedy="Give two ends, such as 5%-95%."
-        )
-    return _number(low, "--range"), _number(high, "--range")
-
-
-_NUMBER = re.compile(r"(?P<number>[0-9]*\.?[0-9]+)(?P<percent>%?)", re.ASCII)
-
-
-def _number(text: str, option: str) -> float:
-    """A number, or a percentage as a share."""
-    match = _NUMBER.fullmatch(text.strip())
-    if match is None:
-        raise OptionError(f'"{text}" is no number', where=option, remedy="Give one such as 5%.")
-    number = float(match["number"])
-    return number / 100 if match["percent"] else number
+    raise typer.Exit(run(request))

@@ -6,10 +6,11 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from tonnage.devices.open import Devices
 from tonnage.profile.findings import Profiled
-from tonnage.profile.model import ProbeStarted
+from tonnage.profile.model import ProbeStarted, SearchResult
 from tonnage.profile.selection import Selection
 from tonnage.profile.session import Asked
 from tonnage.profile.several import Began, Progressed, Told
@@ -34,6 +35,7 @@ class Screen:
         self._status: Status | None = None
         self._running: dict[str, str] = {}
         self._capacity_mib: dict[str, int] = {}
+        self._smallest_mib = 0
         self._is_several = False
 
     def __enter__(self) -> "Screen":
@@ -61,6 +63,7 @@ class Screen:
         self.say(devices.note)
         self.say(f"profiling {plural(len(selection.tests), 'test')}")
         self._is_several = len(selection.tests) > 1
+        self._smallest_mib = min(gpu.capacity_mib for gpu in devices.gpus)
         for node_id in selection.skipped:
             self.say(f"skipped by a mark: {node_id}")
         for warning in warnings:
@@ -84,34 +87,28 @@ class Screen:
             if told.error is not None:
                 self.say(f"WARNING: {node_id}: {told.error}")
         if self._status is not None and self._running:
-            from rich.text import Text
-
             self._status.update(Text("; ".join(self._running.values()), overflow="ellipsis"))
 
-    def end(
-        self, found: Sequence[Profiled], asked: Asked, command: Sequence[str], devices: Devices
-    ) -> None:
+    def end(self, found: Sequence[Profiled], asked: Asked, command: Sequence[str]) -> None:
         """The result of each test, and a table when there are several."""
-        smallest = min((gpu.capacity_mib for gpu in devices.gpus), default=0)
         for each in found:
             if each.result is not None:
-                self._end_one(each, asked, command, smallest)
+                self._end_one(each, each.result, asked, command)
         if self._is_several:
             rows = [(each.test.node_id, each.result) for each in found]
             self._section("ALL TESTS", table_lines(rows))
 
     def _end_one(
-        self, each: Profiled, asked: Asked, command: Sequence[str], smallest_mib: int
+        self, each: Profiled, result: SearchResult, asked: Asked, command: Sequence[str]
     ) -> None:
-        assert each.result is not None
         name = each.test.node_id
-        passed = [probe for probe in each.result.probes if probe.passed]
+        passed = [probe for probe in result.probes if probe.passed]
         if passed:
             probe = min(passed, key=lambda probe: probe.cap.value)
             self._section(f"MEASURED  {name}", probe_lines(probe))
         title = "LEAST VRAM" if asked.find_least else "RESULT"
-        capacity_mib = self._capacity_mib.get(name, smallest_mib)
-        self._section(f"{title}  {name}", result_lines(each.result, capacity_mib))
+        capacity_mib = self._capacity_mib.get(name, self._smallest_mib)
+        self._section(f"{title}  {name}", result_lines(result, capacity_mib))
         if each.recommendation is not None:
             lines = marker_lines(each.recommendation, command)
             self._section("MARKERS TO COPY", lines, indent=False)

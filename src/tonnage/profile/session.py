@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonnage.config import Settings
 from tonnage.devices.attribution import SIMULATED
 from tonnage.devices.backend import DeviceGpu
 from tonnage.devices.open import Devices
@@ -133,7 +132,7 @@ class Session:
 
     selection: Selection
     devices: Devices
-    settings: Settings
+    vocabulary: Vocabulary
     profile_one: ProfileOne
     resume: ResumeFile | None = None
     advise: bool = True
@@ -160,19 +159,18 @@ class Session:
             tell(told)
 
         waiting = [test for test in self.selection.tests if test.node_id not in done]
-        vocabulary = self.settings.vocabulary
-        profile_tests(waiting, self.devices.gpus, vocabulary, self.profile_one, take)
+        profile_tests(waiting, self.devices.gpus, self.vocabulary, self.profile_one, take)
         return [
-            profiled(test, found[test.node_id], vocabulary, advise=self.advise)
+            profiled(test, found[test.node_id], self.vocabulary, advise=self.advise)
             if test.node_id in found
             else Profiled(test, error=errors.get(test.node_id, ""))
             for test in self.selection.tests
         ]
 
 
-def check_one(selection: Selection, option: str | None) -> None:
-    """Raise OptionError when an option is for one test and several are selected."""
-    if option is not None and len(selection.tests) > 1:
+def check_one(selection: Selection, option: str) -> None:
+    """Raise OptionError, for an option that is for one test, when several are selected."""
+    if len(selection.tests) > 1:
         raise OptionError(
             f"{len(selection.tests)} tests are selected, and this is for one",
             where=option,
