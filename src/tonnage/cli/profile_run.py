@@ -77,7 +77,7 @@ def run(request: Request) -> int:
         selection = select_tests(request.arguments, {**os.environ, **devices.base_environment})
         _check_selection(request, asked, selection, devices, settings.vocabulary)
         screen.begin(devices, selection, crowded_cards(devices))
-        how = {"gpus": gpus, "asked": repr(asked), "options": selection.options}
+        how = {"gpus": gpus, "asked": repr(asked), "arguments": request.arguments}
         kept = ResumeFile(selection.root, how)
         kept.begin(anew=not request.resume)
         session = Session(
@@ -93,6 +93,8 @@ def run(request: Request) -> int:
     finally:
         devices.close()
     screen.end(found, asked, _command())
+    if kept.problem:
+        screen.say(f"WARNING: --resume will not know all of this: cannot write {kept.problem}")
     if request.as_json:
         print(json.dumps([profiled_to_json(each) for each in found], indent=2))  # noqa: T201
     _write_files(found, request.csv, request.plot)
@@ -158,9 +160,28 @@ def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None
     if result is None:
         return
     if csv is not None:
-        csv.write_text(samples_csv(result), encoding="utf-8")
+        _write(csv, samples_csv(result).encode(), "--csv")
     if plot_file is not None:
-        plot_file.write_bytes(plot(found[0].test.node_id, result, plot_file.suffix))
+        _write(plot_file, plot(found[0].test.node_id, result, plot_file.suffix), "--plot")
+
+
+def _write(file: Path, data: bytes, option: str) -> None:
+    """Write a file whole or not at all; raises OptionError."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        # A device or pipe is written to as it is: it cannot be replaced.
+        if file.exists() and not file.is_file():
+            file.write_bytes(data)
+        else:
+            part.write_bytes(data)
+            part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OptionError(
+            f"cannot write {file}: {error.strerror}",
+            where=option,
+            remedy="Make room, or give another file; what was measured is above.",
+        ) from error
 
 
 def _status(found: list[Profiled]) -> int:

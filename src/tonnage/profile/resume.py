@@ -1,7 +1,8 @@
 """The file that lets an interrupted profile of many tests go on: one JSON line a finished test.
 
 Lines are only ever added, each in one write, so a run that dies costs at most its last line. What
-cannot be read is passed over: those tests are profiled again.
+cannot be read is passed over: those tests are profiled again. A command that starts anew says so
+in a line of its own, and forgets what the same command had found; others keep theirs.
 """
 
 import json
@@ -20,24 +21,29 @@ _IGNORE_ALL = "*\n"
 
 
 class ResumeFile:
-    """The finished profiles of a project. `how` says how they are made; others do not count."""
+    """The finished profiles of one command in a project; `how` tells it from all others."""
 
     def __init__(self, root: Path, how: Mapping[str, Any]) -> None:
+        self.problem = ""  # why something could not be kept
         self.path = root / DIRECTORY / "finished.jsonl"
         self._how = json.loads(json.dumps(how))
 
     def read(self) -> dict[str, SearchResult]:
-        """The newest result of each test that was profiled in the same way."""
+        """The result of each test that this command finished since it last started anew."""
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return {}
-        found = {}
+        found: dict[str, SearchResult] = {}
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-                if entry["how"] == self._how:
+                if entry["how"] != self._how:
+                    continue
+                if "test" in entry:
                     found[entry["test"]] = result_from_json(entry["result"])
+                else:
+                    found.clear()
             except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
                 continue
         return found
@@ -49,8 +55,7 @@ class ResumeFile:
             ignore = self.path.parent.parent / ".gitignore"
             if not ignore.exists():
                 ignore.write_text(_IGNORE_ALL, encoding="utf-8")
-            with self.path.open("wb" if anew else "ab"):
-                pass
+            self._append({"how": self._how} if anew else None)
         except OSError as error:
             raise OptionError(
                 f"cannot write {self.path}: {error.strerror}",
@@ -58,14 +63,22 @@ class ResumeFile:
             ) from error
 
     def add(self, test: str, result: SearchResult) -> None:
-        """Keep a finished result; an interrupted one is not finished."""
+        """Keep a finished result; an interrupted one is not finished.
+
+        What cannot be kept is no reason to lose the rest: `problem` then says why.
+        """
         if result.verdict is Verdict.INTERRUPTED:
             return
-        entry = {"test": test, "how": self._how, "result": result_to_json(result)}
+        try:
+            self._append({"test": test, "how": self._how, "result": result_to_json(result)})
+        except OSError as error:
+            self.problem = f"{self.path}: {error.strerror}"
+
+    def _append(self, entry: Mapping[str, Any] | None) -> None:
         # The break before the line ends whatever a crash left without one.
-        line = b"\n" + json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        text = "" if entry is None else json.dumps(entry, separators=(",", ":"))
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.write(fd, line)
+            os.write(fd, f"\n{text}\n".encode())
         finally:
             os.close(fd)

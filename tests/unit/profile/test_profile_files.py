@@ -127,11 +127,24 @@ def test_finished_profiles_are_read_back_and_damage_costs_only_its_line(tmp_path
     assert ResumeFile(tmp_path, {"gpus": "nvml"}).read() == {}
     file.begin(anew=False)
     assert set(file.read()) == {"a", "c"}
+    other = ResumeFile(tmp_path, {"gpus": "nvml"})
+    other.begin(anew=True)
+    other.add("e", FOUND)
     file.begin(anew=True)
     assert file.read() == {}
+    assert set(other.read()) == {"e"}
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / ".tonnage").write_text("a file in the way")
     with pytest.raises(OptionError, match="cannot write"):
         ResumeFile(tmp_path, {}).begin(anew=True)
+
+
+def test_a_result_that_cannot_be_kept_is_noted_and_hurts_nothing(tmp_path):
+    file = ResumeFile(tmp_path, {})
+    file.begin(anew=True)
+    file.path.unlink()
+    file.path.mkdir()
+    file.add("a", FOUND)
+    assert "finished.jsonl" in file.problem
