@@ -34,6 +34,7 @@ class _Holder:
     layers: tuple[Layer, ...]
     maybe: tuple[str, ...]
     around: Around
+    prefix: str  # of the node ids
 
 
 class Collecting:
@@ -54,7 +55,8 @@ class Collecting:
         scope = module.scope
         marking = self._marker.declared(scope.names.get("pytestmark"), module, None, Level.MODULE)
         layers = (Layer(module, scope), *(Layer(one, one.scope) for one in around.modules))
-        holder = _Holder(module, (), marking, layers, around.maybe, around)
+        prefix = f"{module.shown}::"
+        holder = _Holder(module, (), marking, layers, around.maybe, around, prefix)
         unknown = list(scope.disturbed)
         if self._is_switched_off(scope.names.get("__test__"), module):
             return [], unknown
@@ -154,10 +156,12 @@ class Collecting:
             return
         if function.is_generator:
             return
-        node_id = "::".join((holder.module.shown, *holder.class_path, name))
+        node_id = f"{holder.prefix}{name}"
         marking = decorated.marking + holder.marking
-        brought = self._fixtures.brought(_requested(function, marking, holder), holder.layers)
-        marking = marking + brought + given_by_hooks(holder.around, node_id)
+        if self._fixtures.may_bring(holder.layers):
+            marking = marking + self._fixtures.brought(_requested(function, marking), holder.layers)
+        if holder.around.hooked:
+            marking = marking + given_by_hooks(holder.around, node_id)
         disturbed = defined_in.scope.disturbances.get(function.name, ())
         yield DeclaredTest(
             node_id,
@@ -168,7 +172,7 @@ class Collecting:
             marking.cases,
             (*marking.unknown, *disturbed),
             marking.possible,
-            (*holder.maybe, *maybe),
+            (*holder.maybe, *maybe, *decorated.maybe),
         )
 
     def _of_class(
@@ -199,6 +203,7 @@ class Collecting:
             (*(Layer(one.module, scope) for one, scope in lineage_layers(lineage)), *holder.layers),
             (*holder.maybe, *maybe, *lineage.doubts),
             holder.around,
+            f"{holder.prefix}{name}::",
         )
         if lineage.doubts:
             unknown.append(f"class {name}: {lineage.doubts[0]}")
@@ -318,7 +323,7 @@ def _is_abstract(lineage: Lineage, marker: Marker) -> bool:
     return False
 
 
-def _requested(function: Function, marking: Marking, holder: _Holder) -> Iterable[str]:
+def _requested(function: Function, marking: Marking) -> Iterable[str]:
     """The fixtures a test asks for."""
     names = [name for name in function.parameters if name != "self"]
     for mark in marking.marks:

@@ -52,11 +52,18 @@ _DATA_MODULES = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "pandas"
 _PASS_ON = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed"})
 
 
+# Of these modules' functions, those that may give anything all the same.
+_GIVES_ANYTHING = frozenset(
+    {"builtins.getattr", "builtins.eval", "builtins.next", "functools.partial", "functools.reduce"}
+)
+
+
 class Evaluator:
     """Evaluates terms in the modules of one tree. Remembers what module-level names stand for."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._remembered: dict[tuple[int, str], Known] = {}
         self._under_way: set[tuple[int, str]] = set()
 
     def of(
@@ -118,22 +125,37 @@ class Evaluator:
 
     def _name(self, term: Name, module: Module, scope: Scope | None) -> Known:
         root, _, rest = term.dotted.partition(".")
-        known: Known | None = None
         if scope is not None and root in scope.names:
-            known = self._guarded((id(scope), root), scope.names[root], module, scope)
+            found = self._guarded((id(scope), root), scope.names[root], module, scope)
+            if found is not None:
+                return self._marked(self._attributes(found, rest), module, term.at)
+        known = self._remembered.get((id(module), term.dotted))
         if known is None:
-            known = self.name(root, module)
-        if known is None:
-            if hasattr(builtins, root):
-                known = Outside(f"builtins.{root}")
-            elif module.scope.disturbed:
-                return Unknown(module.scope.disturbed[0])
-            else:
-                return Unknown(f"`{root}` is not defined in {module.shown}")
-        for attribute in rest.split(".") if rest else ():
+            known = self._attributes(self._root(root, module), rest)
+            if not self._under_way:  # else it may only seem to be unknown
+                self._remembered[id(module), term.dotted] = known
+        return self._marked(known, module, term.at)
+
+    def _root(self, name: str, module: Module) -> Known:
+        """What a name stands for at module level."""
+        known = self.name(name, module)
+        if known is not None:
+            return known
+        if hasattr(builtins, name):
+            return Outside(f"builtins.{name}")
+        if module.scope.disturbed:
+            return Unknown(module.scope.disturbed[0])
+        return Unknown(f"`{name}` is not defined in {module.shown}")
+
+    def _attributes(self, known: Known, attributes: str) -> Known:
+        for attribute in attributes.split(".") if attributes else ():
             known = self._attribute(known, attribute)
+        return known
+
+    def _marked(self, known: Known, module: Module, at: Span) -> Known:
+        """A mark where the name of one is written, else what it is."""
         if isinstance(known, Outside) and known.dotted.startswith(_MARK):
-            return _mark(known.dotted[len(_MARK) :], _place(module, term.at))
+            return _mark(known.dotted[len(_MARK) :], _place(module, at))
         return known
 
     def _attribute(self, known: Known, attribute: str) -> Known:
@@ -340,7 +362,7 @@ def _made_outside(dotted: str, args: list[Known], kwargs: dict[str, Known], plac
     if root == "builtins" and name in _PASS_ON and len(args) == 1:
         return args[0]
     given = [*args, *kwargs.values()]
-    is_data = root == "builtins" or root in _DATA_MODULES
+    is_data = (root == "builtins" or root in _DATA_MODULES) and dotted not in _GIVES_ANYTHING
     if is_data and not any(_holds_marks(known) for known in given):
         return _UNREAD
     return Unknown(f"`{dotted.removeprefix('builtins.')}` computes it")
@@ -350,6 +372,8 @@ def _holds_marks(known: Known) -> bool:
     if isinstance(known, (Listed, OneOf)):
         inner = known.items if isinstance(known, Listed) else known.options
         return any(map(_holds_marks, inner))
+    if isinstance(known, Outside):
+        return known.dotted.startswith("pytest.")  # `map(pytest.param, ...)`
     return isinstance(known, (TheMark, TheCase))
 
 

@@ -1,14 +1,17 @@
 """Marks that come with the fixtures of a test: the cases of `pytest.fixture(params=...)`."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tonnage.lint.evaluate import Evaluator
 from tonnage.lint.known import TheFixture, TheFunction
 from tonnage.lint.marking import NOTHING, Marker, Marking
-from tonnage.lint.outline import Function
+from tonnage.lint.outline import Call, Function, Import, Meaning
 from tonnage.lint.scopes import Scope
 from tonnage.lint.tree import Module
+
+_WITHOUT_FIXTURES = frozenset(sys.stdlib_module_names) | {"pytest", "numpy", "torch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,24 @@ class Fixtures:
         self._evaluator = evaluator
         self._marker = marker
         self._found: dict[tuple[int, str], Fixture | None] = {}
+        self._bringing: dict[int, bool] = {}
         self._defined: dict[int, tuple[Layer, dict[str, Fixture]]] = {}
+
+    def may_bring(self, layers: tuple[Layer, ...]) -> bool:
+        """Whether any fixture of these layers has parameters that matter, or is not known yet.
+
+        In most files none has, and then no test needs a closer look.
+        """
+        return any(self._may_bring(layer) for layer in layers)
+
+    def _may_bring(self, layer: Layer) -> bool:
+        key = id(layer.scope)
+        if key not in self._bringing:
+            fixtures = self._of_layer(layer).values()
+            self._bringing[key] = any(
+                fixture.marking is not NOTHING for fixture in fixtures
+            ) or any(_may_be_fixture(bounds[-1].meaning) for bounds in layer.scope.names.values())
+        return self._bringing[key]
 
     def brought(self, requested: Iterable[str], layers: tuple[Layer, ...]) -> Marking:
         """What the fixtures bring that these names lead to, autouse ones included."""
@@ -100,8 +120,19 @@ class Fixtures:
         if fixture is None:
             return None
         brought = fixture.cases
-        marking = Marking((), brought.marked, brought.possible, brought.doubts)
+        marking = NOTHING + Marking((), brought.marked, brought.possible, brought.doubts)
         requests = tuple(
             request for request in known.function.parameters if request not in {"self", "request"}
         )
         return Fixture(fixture.name or name, marking, requests, fixture.is_autouse)
+
+
+def _may_be_fixture(meaning: Meaning) -> bool:
+    """Whether something that is not defined here, such as an import from the project, may be one.
+
+    Imports of modules, and from the standard library or pytest, are none.
+    """
+    if isinstance(meaning, Import):
+        root = meaning.module.partition(".")[0]
+        return bool(meaning.attribute) and (bool(meaning.level) or root not in _WITHOUT_FIXTURES)
+    return isinstance(meaning, Call)

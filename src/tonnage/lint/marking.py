@@ -74,12 +74,16 @@ _NO_FUNCTION = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Decorated:
-    """What the decorators make of a function: its marks; a fixture; nothing pytest collects."""
+    """What the decorators make of a function: its marks; a fixture; nothing pytest collects.
+
+    `maybe`: decorators that may make something else of it.
+    """
 
     marking: Marking
     fixture: TheFixture | None = None
     is_function: bool = True
     is_abstract: bool = False
+    maybe: tuple[str, ...] = ()
 
 
 class Marker:
@@ -104,26 +108,28 @@ class Marker:
 
     def _decorate(self, known: TheFunction, scope: Scope | None) -> Decorated:
         marking = NOTHING
-        result = _UNDECORATED
+        fixture: TheFixture | None = None
+        is_function, is_abstract = True, False
+        maybe: tuple[str, ...] = ()
         for term in reversed(known.function.decorators):  # as Python applies them
             meant = self._evaluator.of(term, known.module, scope)
+            dotted = meant.dotted if isinstance(meant, Outside) else ""
             if isinstance(meant, TheFixture):
-                result = replace(result, fixture=meant)
-            elif isinstance(meant, Outside) and meant.dotted.rpartition(".")[2] in _FIXTURES:
-                result = replace(result, fixture=TheFixture())
-            elif isinstance(meant, Outside) and meant.dotted in _NO_FUNCTION:
-                result = replace(result, is_function=False)
-            elif isinstance(meant, Outside) and meant.dotted.startswith("abc.abstract"):
-                result = replace(result, is_abstract=True)
-            elif isinstance(term, Name) and term.dotted.endswith(
-                (".setter", ".getter", ".deleter")
-            ):
-                result = replace(result, is_function=False)
+                fixture = meant
+            elif dotted.rpartition(".")[2] in _FIXTURES:
+                fixture = TheFixture()
+            elif dotted in _NO_FUNCTION or _is_of_property(term):
+                is_function = False
+            elif dotted.startswith("abc.abstract"):
+                is_abstract = True
             else:
-                marking = marking + self._by_decorator(meant, term, known.module)
+                given = self._by_decorator(meant, term, known.module)
+                marking = marking + given
+                if given.unknown and not isinstance(meant, TheMark):
+                    maybe += given.unknown
         for mark in known.marks:
             marking = marking + _marking_of(mark, Level.TEST)
-        return replace(result, marking=marking)
+        return Decorated(marking, fixture, is_function, is_abstract, maybe)
 
     def _by_decorator(self, meant: Known, term: Term, module: Module) -> Marking:
         """The marks that one decorator gives."""
@@ -195,6 +201,11 @@ _UNDECORATED = Decorated(NOTHING)
 def _marking_of(mark: TheMark, level: Level) -> Marking:
     placed = mark.mark if mark.mark.level is level else replace(mark.mark, level=level)
     return Marking((placed,), mark.cases.marked, mark.cases.possible, mark.cases.doubts)
+
+
+def _is_of_property(term: Meaning) -> bool:
+    """Whether a decorator is `@name.setter` or the like."""
+    return isinstance(term, Name) and term.dotted.endswith((".setter", ".getter", ".deleter"))
 
 
 def _at_level(marking: Marking) -> Marking:
