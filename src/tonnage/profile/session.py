@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tonnage.devices.attribution import SIMULATED
@@ -26,6 +26,9 @@ from tonnage.profile.resume import ResumeFile
 from tonnage.profile.selection import SelectedTest, Selection
 from tonnage.profile.several import Finished, ProfileOne, Told, profile_tests
 from tonnage.profile.space import SearchSpace, space_for
+
+# What a probe may take beyond the test's own timeout: its interpreter, imports and collection.
+_START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,11 @@ def profiler(
         stop: threading.Event,
     ) -> SearchResult:
         uuids = tuple(gpu.uuid for gpu in gpus)
-        bench = Bench(devices, uuids, asked.probes, on_event, stop=stop)
+        limit_s = test.requirement(vocabulary).timeout_s
+        if limit_s is not None:
+            limit_s += _START_S
+        settings = replace(asked.probes, timeout_s=limit_s)
+        bench = Bench(devices, uuids, settings, on_event, stop=stop)
         subject = Subject(
             test.node_id, (*selection.options, f"--rootdir={selection.root}"), directory
         )
