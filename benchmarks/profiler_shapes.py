@@ -1,7 +1,7 @@
 """Tests with a known use of GPU memory, run by benchmarks/profiler.py under the profiler.
 
 On simulated cards memory is the ledger's; with PROFILE_SHAPES=torch it is torch's on a real GPU.
-All shapes but the leak honour the cap by running out of memory.
+All honour the cap by running out of memory.
 """
 
 import os
@@ -20,10 +20,12 @@ FRACTION = "DYN_GPU_MEMORY_FRACTION_OVERRIDE"
 
 HOLD = """
 import sys
+import time
 from benchmarks.profiler_shapes import memory
 with memory(float(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
+    time.sleep(float(sys.argv[2]))
 """
 
 
@@ -44,17 +46,23 @@ def memory(gib: float) -> Iterator[None]:
     torch.cuda.empty_cache()
 
 
-@contextmanager
-def child(gib: float) -> Iterator[None]:
-    """Hold so many GiB in a process of its own; fails when that process cannot."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(gib)],
+def start(gib: float, outlives_s: float = 0.0) -> "subprocess.Popen[bytes]":
+    """A process that holds so many GiB until its input ends, or longer; fails when it cannot."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(gib), str(outlives_s)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    ) as process:
-        if process.stdout.readline() != b"held\n":
-            pytest.fail(process.stderr.read().decode())
+    )
+    if process.stdout.readline() != b"held\n":
+        pytest.fail(process.stderr.read().decode())
+    return process
+
+
+@contextmanager
+def child(gib: float) -> Iterator[None]:
+    """Hold so many GiB in a process of its own."""
+    with start(gib) as process:
         yield
         process.stdin.close()
 
@@ -87,9 +95,9 @@ def test_cache():
 
 
 def test_leak():
-    subprocess.Popen([sys.executable, "-c", HOLD, "2"], stdin=subprocess.PIPE)
+    start(2, outlives_s=600)
     with memory(3):
-        time.sleep(2.0)
+        time.sleep(0.8)
 
 
 def test_two_processes():
