@@ -212,7 +212,7 @@ def _range(text: str | None) -> tuple[float | None, float | None]:
     return _number(low, "--range"), _number(high, "--range")
 
 
-_NUMBER = re.compile(r"(?P<number>[0-9]*\.?[0-9]+)(?P<percent>%?)", re.ASCII)
+_NUMBER = re.compile(r"(?P<number>[0-9]*\.?[0-9]+(?:[eE][0-9]+)?)(?P<percent>%?)", re.ASCII)
 
 
 def _number(text: str, option: str) -> float:

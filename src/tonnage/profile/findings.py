@@ -1,6 +1,6 @@
 """What a finished profile says of a test: its needs, and the markers that follow. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tonnage.markers.vocabulary import Vocabulary
 from tonnage.profile.model import NO_CAP, PhaseName, ProbeResult, SearchResult, Verdict
@@ -23,16 +23,18 @@ def needs_of(test: SelectedTest, result: SearchResult, vocabulary: Vocabulary) -
     passed = [probe for probe in result.probes if probe.passed]
     if result.verdict is not Verdict.FOUND or not passed:
         return None
-    probe = min(passed, key=lambda each: each.cap.value)
-    used = [gpu for gpu, mib in probe.peak_by_gpu.items() if mib]
     cap = result.lowest_passing
+    is_engine_cap = cap is not None and cap.kind.is_engine_cap
+    # The probe that was taken as the test will run: confirmed at the cap to declare, or the least.
+    probe = passed[-1] if is_engine_cap else min(passed, key=lambda each: each.cap.value)
+    used = [gpu for gpu, mib in probe.peak_by_gpu.items() if mib]
     return Needs(
         wall_s=probe.wall_s if probe.test_s is None else probe.test_s,
         peak_mib=result.peak_mib,
         gpus=max(1, len(used)),
         loads_model=loads_a_model(test.marks, vocabulary)
         or any(phase.name is PhaseName.CACHE for phase in probe.phases),
-        cap=(cap.kind.value, cap.value) if cap is not None and cap.kind.is_engine_cap else None,
+        cap=(cap.kind.value, cap.value) if cap is not None and is_engine_cap else None,
     )
 
 
@@ -52,3 +54,16 @@ def single_pass(probe: ProbeResult) -> SearchResult:
     if probe.outcome.is_memory:
         verdict = Verdict.DOES_NOT_FIT
     return SearchResult(verdict, (probe,), NO_CAP, peak_mib=probe.highest_mib)
+
+
+def confirmed(result: SearchResult, probe: ProbeResult) -> SearchResult:
+    """A search of an engine's cap with one more probe, at the cap that is to be declared.
+
+    The test will run with that cap and then hold more than with the least, so its peak counts.
+    """
+    probes = (*result.probes, probe)
+    if not probe.passed:
+        words = f"with {probe.cap.text()}, which is to be declared, the test did not pass"
+        return replace(result, probes=probes, warnings=(*result.warnings, words))
+    peak_mib = result.peak_mib if probe.highest_mib is None else probe.highest_mib
+    return replace(result, probes=probes, peak_mib=peak_mib)

@@ -94,6 +94,16 @@ def safe_gib(peak_mib: int) -> int:
     return math.ceil(round(peak_mib * VRAM_SAFETY / MIB_PER_GIB, 6))
 
 
+def cap_to_declare(role: str, least: float, declared: float | None = None) -> float:
+    """The engine cap to declare when `least` is the least that passed: what is declared, or 2x."""
+    if declared is not None and least * _CAP_STANDS[0] <= declared <= least * _CAP_STANDS[1]:
+        return declared
+    cap = cap_of_role(role)
+    assert cap is not None, f"{role} is no engine cap"
+    value = least * CAP_SAFETY
+    return math.ceil(value * 10) / 10 if cap.unit is CapUnit.GIB else math.ceil(value)
+
+
 def loads_a_model(marks: Sequence[MarkValue], vocabulary: Vocabulary) -> bool:
     """Whether its marks say that a test works with a real model: an engine, its cap, a model."""
     roles = {cap.role for cap in ENGINE_CAPS} | {engine.value for engine in Engine} | {"model"}
@@ -204,10 +214,7 @@ class _Advice:
         cap = cap_of_role(role)
         assert cap is not None, f"{role} is no engine cap"
         low, high = (least * factor for factor in _CAP_STANDS)
-        value = least * CAP_SAFETY
-        advised = (
-            f"{math.ceil(value * 10) / 10:g}" if cap.unit is CapUnit.GIB else f"{math.ceil(value)}"
-        )
+        advised = cap.text(cap_to_declare(role, least))
         self._valued(role, advised, low, high, f"2x the least that passed, {cap.text(least)}")
 
     def timeout(self) -> None:

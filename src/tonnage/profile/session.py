@@ -11,17 +11,22 @@ from tonnage.devices.open import Devices
 from tonnage.errors import DeviceError, OptionError, TonnageError
 from tonnage.markers.engine_caps import cap_of_role
 from tonnage.markers.vocabulary import Vocabulary
-from tonnage.profile.findings import Profiled, profiled, single_pass
+from tonnage.profile.findings import Profiled, confirmed, profiled, single_pass
 from tonnage.profile.measure import Bench, crowding, find_least, measure_once
 from tonnage.profile.model import (
+    Cap,
     CapKind,
+    ProbeEnded,
+    ProbeResult,
     ProbeSettings,
+    ProbeStarted,
     ProfileEvent,
     SearchResult,
     Verdict,
 )
 from tonnage.profile.placing import Wanted, why_never
 from tonnage.profile.probe import Stopped, Subject
+from tonnage.profile.recommend import cap_to_declare
 from tonnage.profile.resume import ResumeFile
 from tonnage.profile.selection import SelectedTest, Selection
 from tonnage.profile.several import Finished, ProfileOne, Told, profile_tests
@@ -102,6 +107,16 @@ def search_space(
     )
 
 
+def measure_again(bench: Bench, subject: Subject, cap: Cap, result: SearchResult) -> ProbeResult:
+    """One more probe after a search, at the cap that its result leads to."""
+    index = len(result.probes) + 1
+    last_s = result.probes[-1].total_s
+    bench.on_event(ProbeStarted(index, index, cap, last_s, "as it will be declared"))
+    probe = bench.probe(subject, cap)
+    bench.on_event(ProbeEnded(index, probe))
+    return probe
+
+
 def profiler(
     asked: Asked, selection: Selection, devices: Devices, vocabulary: Vocabulary, directory: Path
 ) -> ProfileOne:
@@ -128,7 +143,16 @@ def profiler(
             except Stopped:
                 return SearchResult(Verdict.INTERRUPTED)
         space = search_space(asked, test, gpus, devices, vocabulary)
-        return find_least(bench, subject, space)
+        result = find_least(bench, subject, space)
+        least = result.lowest_passing
+        if result.verdict is not Verdict.FOUND or least is None or not least.kind.is_engine_cap:
+            return result
+        _, declared = cap_kind(asked, test, vocabulary)
+        cap = Cap(least.kind, cap_to_declare(least.kind.value, least.value, declared))
+        try:
+            return confirmed(result, measure_again(bench, subject, cap, result))
+        except Stopped:
+            return result
 
     return profile_one
 
