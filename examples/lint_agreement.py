@@ -1,16 +1,13 @@
-"""Other projects' suites, read by `tonnage lint` and collected by pytest: both must see the same.
+"""A project's tests, read by `tonnage lint` and collected by pytest: both must see the same.
 
-    python examples/lint_agreement.py [--suites sympy,pandas] [--quick] [--json FILE] [--cache DIR]
-    python examples/lint_agreement.py --tree DIRECTORY [PATHS]...
+    python examples/lint_agreement.py DIRECTORY [PATHS]... [--python PYTHON] [--json FILE]
 
-Each suite is a source distribution from the package index at a pinned version; its tests are
-collected by pytest in an environment of its own, in which the project is installed, and read by
-Tonnage without importing anything. Compared are node ids (without parameters) and the names of the
-marks. Where pytest could not import a file there is nothing to compare. `--tree` compares a
-directory that is there, with the Python this script runs on.
+Compared are node ids (without parameters) and the names of the marks. pytest runs on PYTHON, in
+which the project must be installed, and without the plugins that are installed there. Where it
+could not import a file there is nothing to compare.
 
 A difference that the reading declared (a reason in `unknown`, `maybe` or `possible`) is counted as
-explained. Any other is printed, and the exit code is 1.
+explained. Any other is printed, and the exit code is 1; it is 2 where nothing could be compared.
 """
 
 import argparse
@@ -20,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,3 +152,41 @@ def _compare_marks(test: DeclaredTest, real: frozenset[str], agreement: Agreemen
         agreement.explained[test.unknown[0]] += 1
     elif lacking:
         agreement.differences.append(f"{test.node_id}: also has {', '.join(sorted(lacking))}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare one directory and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=Path, help="the project's root")
+    parser.add_argument("paths", nargs="*", help="what to collect there (default: everything)")
+    parser.add_argument("--python", default=sys.executable, help="the project's interpreter")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    chosen = parser.parse_args(arguments)
+    try:
+        collected = collect(chosen.python, chosen.directory, chosen.paths)
+    except CollectionError as error:
+        print(f"lint_agreement: {error}", file=sys.stderr)
+        return 2
+    agreement = compare(read(chosen.directory, chosen.paths), collected)
+    print(
+        f"{agreement.compared} tests compared, {agreement.certain} with all marks known; "
+        f"{agreement.explained.total()} differences explained, {len(agreement.differences)} not"
+    )
+    for line in agreement.differences[:SHOWN_DIFFERENCES]:
+        print(f"  {line}")
+    if chosen.json:
+        figures = {
+            "compared": agreement.compared,
+            "certain": agreement.certain,
+            "explained": dict(agreement.explained),
+            "differences": agreement.differences,
+            "not_collected": collected.not_collected,
+        }
+        chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if not agreement.compared:
+        return 2
+    return 1 if agreement.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
