@@ -13,7 +13,6 @@ from tonnage.config import load_settings
 from tonnage.devices.open import Devices, open_devices
 from tonnage.devices.spec import parse_gpu_spec
 from tonnage.errors import OptionError, suggestion
-from tonnage.lint.edit_marks import require_editor
 from tonnage.markers.vocabulary import Vocabulary
 from tonnage.profile.codec import profiled_to_json
 from tonnage.profile.findings import Profiled
@@ -130,6 +129,8 @@ def _check_files(request: Request) -> None:
                 where="--no-recommend",
                 remedy="Leave it out, or --apply and --diff.",
             )
+        from tonnage.lint.edit_marks import require_editor
+
         require_editor()
 
 

@@ -9,7 +9,7 @@ from rich.status import Status
 from rich.text import Text
 
 from tonnage.devices.open import Devices
-from tonnage.profile.findings import Profiled
+from tonnage.profile.findings import Profiled, telling_probe
 from tonnage.profile.model import ProbeStarted, SearchResult
 from tonnage.profile.selection import Selection
 from tonnage.profile.session import Asked
@@ -102,9 +102,7 @@ class Screen:
         self, each: Profiled, result: SearchResult, asked: Asked, command: Sequence[str]
     ) -> None:
         name = each.test.node_id
-        passed = [probe for probe in result.probes if probe.passed]
-        if passed:
-            probe = min(passed, key=lambda probe: probe.cap.value)
+        if (probe := telling_probe(result)) is not None:
             self._section(f"MEASURED  {name}", probe_lines(probe))
         title = "LEAST VRAM" if asked.find_least else "RESULT"
         capacity_mib = self._capacity_mib.get(name, self._smallest_mib)

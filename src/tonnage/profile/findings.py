@@ -18,15 +18,24 @@ class Profiled:
     error: str = ""
 
 
+def telling_probe(result: SearchResult) -> ProbeResult | None:
+    """The probe taken as the test will run; None when none passed.
+
+    With an engine's cap that is the last, at the cap to declare; else the one at the least cap.
+    """
+    passed = [probe for probe in result.probes if probe.passed]
+    if result.lowest_passing is not None and result.lowest_passing.kind.is_engine_cap:
+        return passed[-1] if passed else None
+    return min(passed, key=lambda probe: probe.cap.value, default=None)
+
+
 def needs_of(test: SelectedTest, result: SearchResult, vocabulary: Vocabulary) -> Needs | None:
     """What a finished search says the test needs; None when it found nothing to go by."""
-    passed = [probe for probe in result.probes if probe.passed]
-    if result.verdict is not Verdict.FOUND or not passed:
+    probe = telling_probe(result)
+    if result.verdict is not Verdict.FOUND or probe is None:
         return None
     cap = result.lowest_passing
     is_engine_cap = cap is not None and cap.kind.is_engine_cap
-    # The probe that was taken as the test will run: confirmed at the cap to declare, or the least.
-    probe = passed[-1] if is_engine_cap else min(passed, key=lambda each: each.cap.value)
     used = [gpu for gpu, mib in probe.peak_by_gpu.items() if mib]
     return Needs(
         wall_s=probe.wall_s if probe.test_s is None else probe.test_s,
