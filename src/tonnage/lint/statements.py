@@ -119,6 +119,8 @@ class Statements:
     def _assign(self, node: ast.Assign, when: str) -> Iterator[Statement]:
         for target in node.targets:
             yield from self._bind(target, node.value, when)
+        if isinstance(node.value, ast.Call) and _called(node.value) == "importorskip":
+            yield Stop(f"pytest.importorskip on line {node.lineno}")
 
     def _annotated(self, node: ast.AnnAssign, when: str) -> Iterator[Statement]:
         if node.value is not None:

@@ -119,7 +119,8 @@ class Tree:
         if module.partition(".")[0] in _STANDARD:
             return None
         around = [directory]
-        while around[-1] != self._root and len(around[-1]) > len(self._root):
+        # A package that reaches above the root is imported from where it begins.
+        while len(around[-1]) > len(self._root) or "__init__.py" in self._listing(around[-1]):
             around.append(os.path.dirname(around[-1]))
         bases = [base for base in around if "__init__.py" not in self._listing(base)]
         for base in (*bases, *self._import_roots):
