@@ -119,7 +119,7 @@ def compare(reading: Reading, collected: Collected) -> Agreement:
     agreement = Agreement()
     declared = {test.node_id: test for test in reading.tests}
     doubts = {source.path: source.unknown for source in reading.files}
-    lost = tuple(f"{node_id}::" for node_id in collected.not_collected)
+    lost = tuple(f"{node_id}{end}" for node_id in collected.not_collected for end in ("::", "/"))
     for node_id, marks in collected.tests.items():
         agreement.compared += 1
         test = declared.get(node_id)
