@@ -6,6 +6,7 @@ initialised, threads started) is left out of the zygote, and its tests get new i
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,8 @@ class Collection:
 
     `told` holds reports, deselections and warnings in order. `is_complete` False: collection
     stopped before its end (`exit_status` says how the session ended). `zygote_index` is where
-    the zygote keeps a test, by index in `tests`; a test without one needs a new interpreter.
+    the zygote keeps a test, by index in `tests`; a test without one needs a new interpreter. `said`
+    is what the zygote's settled.SAID held.
     """
 
     tests: list[messages.CollectedTest]
@@ -38,6 +40,7 @@ class Collection:
     stop_reason: str | None = None
     zygote_index: dict[int, int] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    said: dict[str, Any] = field(default_factory=dict)
 
 
 def collect(agent: Agent) -> Collection:
@@ -98,7 +101,7 @@ def _await(agent: Agent) -> tuple[Collection, _Hazards] | _Crash:
             elif isinstance(message, messages.CollectionFinished):
                 index = {number: number for number in range(len(message.tests))}
                 collection = Collection(
-                    message.tests, told, message.lines, True, zygote_index=index
+                    message.tests, told, message.lines, True, zygote_index=index, said=message.said
                 )
                 return collection, message.hazards
             elif isinstance(message, messages.SessionEnded):

@@ -35,4 +35,7 @@ class Settled:
         return cls(Vocabulary(markers), data["gpus"], data["gpus_from"])
 
 
+SAID = pytest.StashKey[dict[str, Any]]()
+"""What plugins say about the collection, as JSON, from the process that collects to the user's."""
+
 SETTLED = pytest.StashKey[Settled]()

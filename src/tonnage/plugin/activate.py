@@ -6,7 +6,7 @@ run are told what came of it, and stay free of what only that reading needs.
 
 import pytest
 
-from tonnage.errors import TonnageError
+from tonnage.errors import OptionError, TonnageError, suggestion
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.plugin.early import EARLY, start_early, will_pack
 from tonnage.plugin.select_options import read_select_options
@@ -42,6 +42,7 @@ def activate(config: pytest.Config) -> None:
         if option.help or option.version or option.markers:
             return
         _select(config, settled)
+        _check_markers(config)
         if not hasattr(config, "workerinput"):
             from tonnage.plugin.session import take_over
 
@@ -57,6 +58,22 @@ def _select(config: pytest.Config, settled: Settled) -> None:
 
         plugin = SelectPlugin(config, options, settled)
         config.pluginmanager.register(plugin, "tonnage-select")
+
+
+def _check_markers(config: pytest.Config) -> None:
+    given = getattr(config.option, "tonnage_marker_policy", None)
+    if given in (None, "off"):
+        return
+    if given not in ("warn", "strict"):
+        raise OptionError(
+            f'"{given}" is not one of off, warn, strict',
+            where="--marker-policy",
+            remedy=suggestion(given, ("off", "warn", "strict")),
+        )
+    from tonnage.plugin.policy import PolicyPlugin
+
+    plugin = PolicyPlugin(config, strict=given == "strict")
+    config.pluginmanager.register(plugin, "tonnage-marker-policy")
 
 
 NOTICES = pytest.StashKey[list[str]]()

@@ -16,7 +16,7 @@ from tonnage.devices.open import open_devices
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
 from tonnage.execute.controller import Controller, RunSettings, StopRun
-from tonnage.execute.settled import SETTLED
+from tonnage.execute.settled import SAID, SETTLED
 from tonnage.plugin.early import EARLY
 from tonnage.plugin.options import Options
 from tonnage.plugin.replay import Replay
@@ -75,6 +75,7 @@ class PackPlugin:
             collection = self._controller.collect()
         except TonnageError as error:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+        self._config.stash[SAID] = collection.said
         self._replay.collection(collection)
         if collection.internal_error is not None:
             pytest.exit(collection.internal_error, pytest.ExitCode.INTERNAL_ERROR)

@@ -11,7 +11,9 @@ from tonnage.lint.rule import Found, Rule
 from tonnage.lint.source import SourceFile
 
 _CHDIR = frozenset(("os.chdir", "os.fchdir", "contextlib.chdir"))
-_MASK = "CUDA_VISIBLE_DEVICES"
+MASK = "CUDA_VISIBLE_DEVICES"
+MASK_RULE = "TNG306"
+MASK_REMEDY = "Leave it to the runner: numbers in the mask the test is given begin at 0."
 _HIDES_GPUS = ("", "-1")
 
 Fact = TypeVar("Fact", CallFact, EnvironmentFact, PortFact, TextFact)
@@ -76,11 +78,11 @@ def _mask(file: SourceFile, tests: Sequence[DeclaredTest], context: Context) -> 
         return
     for fact in file.facts.environment:
         # What is computed may well come from the mask that the test was given.
-        if fact.name == _MASK and fact.value is not None and fact.value not in _HIDES_GPUS:
+        if fact.name == MASK and fact.value is not None and fact.value not in _HIDES_GPUS:
             yield Found(
-                f"{_MASK} is set to {fact.value!r} by hand",
+                f"{MASK} is set to {fact.value!r} by hand",
                 fact.place,
-                "Leave it to the runner: numbers in the mask the test is given begin at 0.",
+                MASK_REMEDY,
             )
 
 
@@ -168,7 +170,7 @@ RULES = (
         of_file=_environment,
     ),
     Rule(
-        "TNG306",
+        MASK_RULE,
         "hand-set-gpu-mask",
         Severity.ERROR,
         "CUDA_VISIBLE_DEVICES is set by hand in a test or a launch script.",
