@@ -66,9 +66,17 @@ class Collecting:
                 f"{name}.__test__" in scope.names
             ):
                 tests.extend(self._of_name(name, bounds, module, None, holder, unknown))
+            unknown.extend(self._made_by_decorators(bounds[-1].meaning, module))
         if self._generates_tests(scope):
             unknown.append("pytest_generate_tests may bring marks")
         return tests, unknown
+
+    def _made_by_decorators(self, meaning: Meaning, module: Module) -> Iterator[str]:
+        """Why a decorated class may bring further tests: a function of the tree decorates it."""
+        for term in meaning.decorators if isinstance(meaning, Class) else ():
+            decorator = self._evaluator.of(term, module)
+            if isinstance(decorator, TheFunction):
+                yield f"the class decorator `{decorator.function.name}` may make tests"
 
     def _generates_tests(self, scope: Scope) -> bool:
         return any(
