@@ -1,12 +1,14 @@
 """Checking what was read, or collected, against the rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from tonnage.config import LintSettings
 from tonnage.errors import ConfigError, suggestion
 from tonnage.lint.context import Context
 from tonnage.lint.declared import own_path
 from tonnage.lint.model import DeclaredTest, Finding, Level, Place, PlacedMark, Severity
+from tonnage.lint.registered import registered_around
 from tonnage.lint.rule import Found, Rule
 from tonnage.lint.rules import RULES
 from tonnage.lint.source import Reading, SourceFile
@@ -34,6 +36,8 @@ def selected_rules(settings: LintSettings) -> tuple[Rule, ...]:
 def check(reading: Reading, context: Context, selected: Iterable[Rule]) -> tuple[Finding, ...]:
     """The findings in some files, by place; those silenced by a comment are left out."""
     rules = tuple(selected)
+    known = context.registered | registered_around(reading.files)
+    context = replace(context, registered=known)
     by_file: dict[str, list[DeclaredTest]] = {}
     for test in reading.tests:
         by_file.setdefault(own_path(test), []).append(test)
@@ -139,7 +143,6 @@ def _marks_key(test: DeclaredTest) -> object:
     try:
         key = (
             own_path(test),
-            test.class_path,
             tuple([_mark_key(mark) for mark in test.marks]),
             tuple([tuple([_mark_key(mark) for mark in case.marks]) for case in test.cases]),
             test.possible,

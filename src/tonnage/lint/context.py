@@ -14,10 +14,10 @@ from tonnage.units import mib_from_gib
 class Context:
     """The project's vocabulary and settings, what pytest is set up to do, history and date.
 
-    `registered`: markers of pytest's `markers` setting. `renamed`: the preset's names that this
-    project replaced, with the new ones. `largest_card_mib` None: not known. `durations_s`: the
-    mean duration by node id. `default_timeout_s`, `xfail_strict`: pytest's settings `timeout` and
-    `xfail_strict`.
+    `registered`: the markers that the project registers with pytest. `renamed`: the preset's names
+    that this project replaced, with the new ones. `largest_card_mib` None: not known.
+    `durations_s`: the mean duration by node id. `default_timeout_s`, `xfail_strict`: pytest's
+    settings `timeout` and `xfail_strict`.
     """
 
     vocabulary: Vocabulary

@@ -94,6 +94,8 @@ def own_target(test: DeclaredTest) -> tuple[str, ...] | None:
 
 def implied_markers(test: DeclaredTest, context: Context) -> tuple[str, ...]:
     """The markers that the test's place implies, by configuration."""
+    if not context.settings.implied:
+        return ()
     found: list[str] = []
     path = own_path(test)
     for glob, markers in context.settings.implied.items():

@@ -310,3 +310,41 @@ def test_tests_looked_at_together_are_told_what_each_is_told_alone(sets):
 )
 def test_globs(path, glob, is_match):
     assert matches(path, [glob]) is is_match
+
+
+@pytest.mark.parametrize(
+    ("conftest", "known"),
+    [
+        ('config.addinivalue_line("markers", "gpu_farm: needs it")', {"gpu_farm"}),
+        (
+            "config.addinivalue_line(\n        'markers', r'gpu_farm(size): needs it'\n    )",
+            {"gpu_farm"},
+        ),
+        (
+            'for line in ["gpu_farm: needs it", "cold(n): starts cold"]:\n'
+            '        config.addinivalue_line("markers", line)',
+            {"gpu_farm", "cold"},
+        ),
+        (
+            'for name in ("gpu_farm", "cold"):\n'
+            '        config.addinivalue_line("markers", f"{name}: is one")',
+            {"gpu_farm", "cold"},
+        ),
+        ('config.addinivalue_line("filterwarnings", "gpu_farm: x")', set()),
+        ("pass", set()),
+    ],
+)
+def test_a_marker_that_a_conftest_registers_is_known(tmp_path, codes, conftest, known):
+    (tmp_path / "conftest.py").write_text(f"def pytest_configure(config):\n    {conftest}\n")
+    text = "@pytest.mark.gpu_farm\n@pytest.mark.cold\ndef test_a(): ..."
+    found = codes(text, lint=LintSettings(select=("TNG108",)))
+    assert len(found) == 2 - len(known)
+
+
+def test_without_components_in_the_vocabulary_a_file_may_be_called_as_it_likes(codes):
+    name, text = "tests/test_all.py", "def test_a(): ..."
+    only = {"select": ("TNG501",)}
+    assert codes(text, name=name, lint=LintSettings(**only)) == ["TNG501"]
+    assert codes(text, name=name, preset="minimal", lint=LintSettings(**only)) == []
+    named = LintSettings(**only, file_names=("test_*_*.py",))
+    assert codes(text, name=name, preset="minimal", lint=named) == ["TNG501"]

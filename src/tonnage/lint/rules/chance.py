@@ -10,7 +10,6 @@ from tonnage.lint.rule import Found, Rule
 from tonnage.lint.source import SourceFile
 from tonnage.units import format_duration
 
-_FOR_EVER_S = 60.0
 _LIBRARIES = ("random", "numpy.random", "cupy.random", "torch", "tensorflow.random", "tf.random")
 _SEEDING = re.compile(
     r"random\.seed|(numpy|cupy)\.random\.(seed|set_state)|random\.setstate"
@@ -33,13 +32,11 @@ def _sleeps(file: SourceFile, tests: Sequence[DeclaredTest], context: Context) -
     limit_s = context.settings.sleep_limit_s
     of_tests = {(*test.class_path, test.name) for test in tests}
     for call in file.facts.calls:
-        if not call.name.endswith(".sleep") or call.in_loop or call.function not in of_tests:
+        if call.name != "time.sleep" or call.in_loop or call.function not in of_tests:
             continue
         given = call.args[0] if call.args else dict(call.kwargs).get("secs")
         if not isinstance(given, (int, float)) or given <= limit_s:
             continue
-        if given >= _FOR_EVER_S and not call.name.startswith("time."):
-            continue  # a task that is meant to be cancelled
         yield Found(
             f"{call.name} of {format_duration(given)} to wait for something",
             call.place,
@@ -95,8 +92,8 @@ RULES = (
         "sleep-to-wait",
         Severity.WARNING,
         "A test sleeps to wait for something.",
-        "On a busy machine it is too short, on any other too long. Told are sleeps above "
-        "`sleep_limit_s` in a test that are not part of a loop that asks again.",
+        "On a busy machine it is too short, on any other too long. Told is `time.sleep` "
+        "above `sleep_limit_s` in a test, outside of a loop that asks again.",
         "def test_start():\n    start()\n    time.sleep(5)\n    assert ready()",
         "def test_start():\n    start()\n    wait_until(ready, timeout_s=30)",
         of_file=_sleeps,

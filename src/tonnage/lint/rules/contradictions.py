@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tonnage.errors import MarkerError, MarkerProblem, MarkerProblemKind
 from tonnage.lint.context import Context
-from tonnage.lint.declared import is_read, sets_of_marks
+from tonnage.lint.declared import all_marks, is_read, sets_of_marks
 from tonnage.lint.model import DeclaredTest, PlacedMark, Severity
 from tonnage.lint.rule import Found, Rule, TestCheck
 from tonnage.markers.marks import MarkValue
@@ -20,6 +20,8 @@ def problems_of(
 ) -> Iterator[tuple[MarkerProblem, tuple[PlacedMark, ...]]]:
     """What is wrong with the marks of each variation of a test, with those marks; once each."""
     seen: set[str] = set()
+    if not any(vocabulary.get(mark.value.name) for mark in all_marks(test)):
+        return
     for marks in sets_of_marks(test):
         known = [value for mark in marks if (value := _as_far_as_read(mark.value)) is not None]
         try:

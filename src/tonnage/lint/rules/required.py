@@ -13,9 +13,11 @@ def _missing(category: Category, what: str) -> TestCheck:
     """Looks for a test without a marker of the category, where the vocabulary has any."""
 
     def check(test: DeclaredTest, context: Context) -> Iterator[Found]:
+        markers = map(context.vocabulary.get, mark_names(test))
+        if any(marker is not None and marker.category is category for marker in markers):
+            return
         known = [marker.name for marker in context.vocabulary.of(category)]
-        names = mark_names(test)
-        if not known or not names.isdisjoint(known):
+        if not known:
             return
         if category is Category.HARDWARE and _needs_say_gpus(test, context):
             return

@@ -10,7 +10,7 @@ from tonnage.markers.arguments import WrongValueError, seconds
 from tonnage.markers.vocabulary import Category
 from tonnage.units import format_duration
 
-_LONG_RUNNING = ("e2e", "benchmark", "performance", "stress", "slow")
+_LONG_RUNNING = ("e2e", "slow")
 # 2 to 3 times the mean is right; so far from there it is told. Up to a minute no timeout is long.
 _TOO_TIGHT, _TOO_LOOSE, _NEVER_LONG_S = 1.5, 4.5, 60.0
 
@@ -22,7 +22,8 @@ def _missing(test: DeclaredTest, context: Context) -> Iterator[Found]:
         return
     sure = {mark.value.name for mark in test.marks}
     sure.update(mark.value.name for case in test.cases for mark in case.marks)
-    long = [name for role in _LONG_RUNNING if (name := vocabulary.name_of(role)) in sure]
+    roles = map(vocabulary.name_of, _LONG_RUNNING)
+    long = [name for name in roles if name in sure and vocabulary.get(name)]
     if not long and is_gpu_test(test, vocabulary):
         long = [
             marker.name
@@ -90,8 +91,8 @@ RULES = (
         "missing-timeout",
         Severity.WARNING,
         "A test that may run long has no timeout.",
-        "An e2e, GPU, stress, benchmark or slow test that hangs holds its GPU until the whole job "
-        "is ended. pytest's `timeout` setting counts as one for all.",
+        "An e2e, GPU or slow test that hangs holds its GPU until the whole job is ended. pytest's "
+        "`timeout` setting counts as one for all.",
         "@pytest.mark.e2e\n@pytest.mark.gpu_1\ndef test_serve(): ...",
         "@pytest.mark.e2e\n@pytest.mark.gpu_1\n@pytest.mark.timeout(240)\ndef test_serve(): ...",
         of_test=_missing,
