@@ -42,9 +42,10 @@ def check(reading: Reading, context: Context, selected: Iterable[Rule]) -> tuple
     for test in reading.tests:
         by_file.setdefault(own_path(test), []).append(test)
     findings: list[Finding] = []
+    checker = _Checker(context, rules)
     for file in reading.files:
         tests = by_file.get(file.path, [])
-        findings += _of_tests(tests, context, rules)
+        findings += checker.of_tests(tests)
         findings += _of_file(file, tests, context, rules)
     ignores = {file.path: file.ignores for file in reading.files if file.ignores}
     if ignores:
@@ -61,7 +62,7 @@ def check_tests(
     tests: Sequence[DeclaredTest], context: Context, selected: Iterable[Rule]
 ) -> tuple[Finding, ...]:
     """The findings about tests alone, as at collection, where no file has been read."""
-    return in_order(_of_tests(tests, context, tuple(selected)))
+    return in_order(_Checker(context, tuple(selected)).of_tests(tests))
 
 
 def unknown_reasons(test: DeclaredTest, selected: Iterable[Rule]) -> tuple[tuple[str, str], ...]:
@@ -105,49 +106,57 @@ def finding_of(rule: Rule, found: Found, context: Context, test: DeclaredTest | 
     )
 
 
-def _of_tests(
-    tests: Sequence[DeclaredTest], context: Context, rules: Sequence[Rule]
-) -> list[Finding]:
-    """Most tests of a file have the same marks as the one before: those are looked at once."""
-    alike = [rule for rule in rules if rule.of_test and not rule.reads_history]
-    by_history = [rule for rule in rules if rule.of_test and rule.reads_history]
-    broken: dict[object, list[Rule]] = {}
-    findings: list[Finding] = []
-    for test in tests:
-        key = _marks_key(test)
-        if key is None or key not in broken:
-            kept = [rule for rule in alike if _breaks(rule, test, context, findings)]
-            if key is not None:
-                broken[key] = kept
-        else:
-            for rule in broken[key]:
-                _breaks(rule, test, context, findings)
-        if context.durations_s:
-            for rule in by_history:
-                _breaks(rule, test, context, findings)
-    return findings
+class _Checker:
+    """Checks tests, those that are alike to a rule once: most tests of a suite are."""
 
+    def __init__(self, context: Context, rules: Sequence[Rule]) -> None:
+        self._context = context
+        of_test = [rule for rule in rules if rule.of_test]
+        self._by_marks = [r for r in of_test if not (r.reads_place or r.reads_history)]
+        self._by_place = [rule for rule in of_test if rule.reads_place]
+        self._by_history = [rule for rule in of_test if rule.reads_history]
+        self._broken: dict[object, list[Rule]] = {}
 
-def _breaks(rule: Rule, test: DeclaredTest, context: Context, findings: list[Finding]) -> bool:
-    """Whether a test breaks a rule; what it breaks is added to the findings."""
-    if rule.needs_all_marks and test.unknown:
-        return False
-    assert rule.of_test is not None
-    before = len(findings)
-    findings.extend(finding_of(rule, found, context, test) for found in rule.of_test(test, context))
-    return len(findings) > before
+    def of_tests(self, tests: Sequence[DeclaredTest]) -> list[Finding]:
+        findings: list[Finding] = []
+        for test in tests:
+            self._those_broken(_marks_key(test), self._by_marks, test, findings)
+            self._those_broken(_place_key(test), self._by_place, test, findings)
+            if self._context.durations_s:
+                self._those_broken(None, self._by_history, test, findings)
+        return findings
+
+    def _those_broken(
+        self, key: object, rules: list[Rule], test: DeclaredTest, findings: list[Finding]
+    ) -> None:
+        """Check a test against the rules, or against those that one alike to it broke."""
+        known = self._broken.get(key, rules)
+        broken = [rule for rule in known if self._breaks(rule, test, findings)]
+        if key is not None:
+            self._broken.setdefault(key, broken)
+
+    def _breaks(self, rule: Rule, test: DeclaredTest, findings: list[Finding]) -> bool:
+        """Whether a test breaks a rule; what it breaks is added to the findings."""
+        if rule.needs_all_marks and test.unknown:
+            return False
+        assert rule.of_test is not None
+        before = len(findings)
+        findings.extend(
+            finding_of(rule, found, self._context, test)
+            for found in rule.of_test(test, self._context)
+        )
+        return len(findings) > before
 
 
 def _marks_key(test: DeclaredTest) -> object:
-    """What tests that are alike to the rules have in common; None where that cannot be said."""
+    """What tests that are alike by their marks have in common; None where that cannot be said."""
+    key = (
+        tuple([_mark_key(mark) for mark in test.marks]),
+        tuple([tuple([_mark_key(mark) for mark in case.marks]) for case in test.cases]),
+        test.possible,
+        bool(test.unknown),
+    )
     try:
-        key = (
-            own_path(test),
-            tuple([_mark_key(mark) for mark in test.marks]),
-            tuple([tuple([_mark_key(mark) for mark in case.marks]) for case in test.cases]),
-            test.possible,
-            bool(test.unknown),
-        )
         hash(key)
     except TypeError:  # a list among the arguments
         return None
@@ -158,7 +167,15 @@ def _mark_key(mark: PlacedMark) -> object:
     value = mark.value
     if value.name == "parametrize":
         return value.name
-    return value.name, mark.level, value.args, tuple(value.kwargs.items())
+    if not value.args and not value.kwargs:
+        return value.name, mark.level
+    given = (*value.args, *value.kwargs.values())
+    # The types too: True equals 1, and is no number of GiB.
+    return value.name, mark.level, tuple(value.kwargs), given, tuple(map(type, given))
+
+
+def _place_key(test: DeclaredTest) -> object:
+    return own_path(test), tuple([mark.value.name for mark in test.marks])
 
 
 def _of_file(

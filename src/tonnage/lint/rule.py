@@ -26,11 +26,11 @@ FileCheck = Callable[[SourceFile, Sequence[DeclaredTest], Context], Iterator[Fou
 class Rule:
     """One rule of the contract. `keys` are the settings in [tool.tonnage.lint] that it reads.
 
-    `of_test` looks at one declared test, in a file or at collection. It may depend on the test's
-    marks and file, not on its name, unless `reads_history`: tests of one file with the same marks
-    are then alike. `of_file` looks at a file with its tests. A rule about Rust or about scripts
-    has neither: its reader finds the breaches. `needs_all_marks`: silent on a test that may have
-    marks which were not seen.
+    `of_test` looks at one declared test, in a file or at collection. Whether it finds anything
+    depends on the test's marks alone, so that tests with the same marks are looked at once; on the
+    names of its marks and its file, if `reads_place`; on all of it, if `reads_history`. `of_file`
+    looks at a file with its tests. A rule about Rust or about scripts has neither: its reader finds
+    the breaches. `needs_all_marks`: silent on a test that may have marks which were not seen.
     """
 
     code: str
@@ -43,6 +43,7 @@ class Rule:
     of_test: TestCheck | None = None
     of_file: FileCheck | None = None
     needs_all_marks: bool = False
+    reads_place: bool = False
     reads_history: bool = False
     fixable: bool = False
     keys: tuple[str, ...] = ()

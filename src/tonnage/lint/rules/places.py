@@ -96,6 +96,7 @@ RULES = (
         "# components/src/dynamo/vllm/tests/test_vllm_args.py\n@pytest.mark.unit\n"
         "@pytest.mark.vllm\ndef test_args(): ...",
         of_test=_of_component,
+        reads_place=True,
         keys=("component_places",),
     ),
     Rule(
@@ -108,6 +109,7 @@ RULES = (
         "def test_serve(): ...",
         "# tests/serve/test_serve_vllm.py\n@pytest.mark.e2e\ndef test_serve(): ...",
         of_test=_e2e,
+        reads_place=True,
         keys=("e2e_places",),
     ),
     Rule(
