@@ -11,6 +11,7 @@ import typer
 from tonnage import __version__
 from tonnage.cli.demo import demo
 from tonnage.cli.engine_args import engine_args
+from tonnage.cli.markers import markers
 from tonnage.cli.profile import profile
 from tonnage.errors import TonnageError
 
@@ -71,6 +72,7 @@ def plan(
 
 app.command()(demo)
 app.command("engine-args")(engine_args)
+app.command()(markers)
 app.command(context_settings=_PASS_ON)(profile)
 
 
