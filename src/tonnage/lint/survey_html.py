@@ -92,7 +92,7 @@ def _incomplete(survey: Survey) -> list[str]:
     for path, tests in by_file(survey.incomplete).items():
         parts.append(
             f"<details><summary>{_text(path)}: {plural(len(tests), 'test')} "
-            f'<span class="soft">lack {_text(missing_text(tests))}</span></summary>\n<ul>'
+            f'<span class="soft">without {_text(missing_text(tests))}</span></summary>\n<ul>'
         )
         parts += [
             f"<li><code>{_text(test.node_id.partition('::')[2])}</code> "

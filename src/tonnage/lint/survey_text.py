@@ -77,7 +77,7 @@ def _incomplete(survey: Survey) -> list[RenderableType]:
     files = by_file(survey.incomplete)
     if not files:
         return []
-    table = _table("tests", "lack", "not fully declared in")
+    table = _table("tests", "without", "not fully declared in")
     for path, tests in list(files.items())[:_MOST_FILES]:
         table.add_row(f"{len(tests):,}", missing_text(tests), Text(path))
     parts: list[RenderableType] = [_SPACE, table]
