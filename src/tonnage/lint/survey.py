@@ -7,7 +7,7 @@ whose cases carry marks of their own may belong to several.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tonnage.errors import MarkerError
@@ -47,7 +47,7 @@ class SurveyedTest:
 
     def as_data(self) -> dict[str, Any]:
         """This test as JSON can say it."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,13 @@ def _variations(
 def _cell(
     test: DeclaredTest, marks: Sequence[PlacedMark], category: Category, vocabulary: Vocabulary
 ) -> Cell:
-    names = {mark.value.name for mark in marks}
-    markers = [marker for marker in vocabulary.of(category) if marker.name in names]
+    markers = [
+        marker
+        for name in {mark.value.name for mark in marks}
+        if (marker := vocabulary.get(name)) is not None and marker.category is category
+    ]
+    if len(markers) > 1:
+        markers.sort(key=vocabulary.markers.index)
     found = tuple(marker.name for marker in markers)
     if category is Category.HARDWARE and all(marker.gpu_count is None for marker in markers):
         counted = _count_of_needs(marks, vocabulary)
@@ -211,12 +216,16 @@ def _count_of_needs(marks: Sequence[PlacedMark], vocabulary: Vocabulary) -> Cell
 def _gpu_need(marks: Sequence[PlacedMark], vocabulary: Vocabulary) -> Requirement | None:
     """What a variation needs of GPUs; None where its marks are wrong or not written out."""
     values = [mark.value for mark in marks]
+    told = [value for value in values if _is_about_gpus(vocabulary.get(value.name))]
+    if not told:
+        return _NO_NEED
     try:
-        return requirement_of(
-            [value for value in values if _is_about_gpus(vocabulary.get(value.name))], vocabulary
-        )
+        return requirement_of(told, vocabulary)
     except MarkerError:
         return None
+
+
+_NO_NEED = Requirement()
 
 
 def _is_about_gpus(marker: Marker | None) -> bool:
