@@ -1,13 +1,14 @@
 """[tool.tonnage] of a project's pyproject.toml, as Settings: one declaration a key."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from tonnage.errors import ConfigError, suggestion
@@ -36,6 +37,19 @@ class _Table(BaseModel):
     # Strict: a text is no number and `true` is not 1. Arrays become tuples, which strict would
     # refuse, hence strict=False on those.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(str(error)) from None
+    return pattern
+
+
+_Pattern = Annotated[str, AfterValidator(_compiles)]
+_Names = Annotated[tuple[str, ...], Field(strict=False)]
+_Code = Annotated[str, Field(pattern=r"^TNG\d{0,3}$")]
 
 
 class VocabularySettings(_Table):
@@ -73,6 +87,89 @@ class VocabularySettings(_Table):
         "New markers, by category; the text explains the marker in `pytest --markers`.",
         "a table from category to a table from marker to text",
         '{ component = { tokenizer = "concerns the tokenizer" } }',
+    )
+
+
+class LintSettings(_Table):
+    """[tool.tonnage.lint]: the rules that tests are checked against, and their figures."""
+
+    select: tuple[_Code, ...] = _key(
+        ("TNG",),
+        "The rules to check, by code or by how their codes begin.",
+        'an array of codes such as "TNG101" or "TNG1"',
+        '["TNG1", "TNG301"]',
+        strict=False,
+    )
+    ignore: tuple[_Code, ...] = _key(
+        (),
+        "The rules to leave out of those selected.",
+        'an array of codes such as "TNG101" or "TNG1"',
+        '["TNG113", "TNG5"]',
+        strict=False,
+    )
+    severity: dict[_Code, Literal["error", "warning", "info"]] = _key(
+        {},
+        "How much a finding weighs, by rule; info never fails the check.",
+        'a table from code to "error", "warning" or "info"',
+        '{ TNG406 = "error" }',
+    )
+    largest_card_gib: float | None = _key(
+        None,
+        "VRAM of the largest card that runs these tests, in GiB; not set: that of `gpus`, where "
+        "those are simulated.",
+        "a number above 0",
+        "80.0",
+        gt=0,
+    )
+    timeout_budgets_s: dict[str, Annotated[float, Field(gt=0)]] = _key(
+        {"pre_merge": 300.0, "post_merge": 900.0, "nightly": 3600.0},
+        "The longest timeout, in seconds, that a test of a lifecycle may ask for.",
+        "a table from lifecycle marker to seconds",
+        "{ pre_merge = 120.0, nightly = 1800.0 }",
+    )
+    sleep_limit_s: float = _key(
+        1.0,
+        "Seconds that a test may sleep at once.",
+        "a number of at least 0",
+        "0.5",
+        ge=0,
+    )
+    ticket: _Pattern = _key(
+        r"https?://|#\d+|\b[A-Z][A-Z0-9]+-\d+\b",
+        "What a ticket looks like in the reason of a skip or xfail.",
+        "a regular expression",
+        r"'\bGPU-\d+\b'",
+    )
+    file_names: tuple[str, ...] = _key(
+        ("test_*_*.py",),
+        "What files with tests are called.",
+        "an array of globs",
+        '["test_*.py"]',
+        strict=False,
+    )
+    component_places: tuple[str, ...] = _key(
+        (
+            "components/**/tests/**",
+            "tests/{frontend,kvbm_integration,planner,global_planner,profiler,router}/**",
+        ),
+        "Where unit and integration tests of a component lie; `**` is any number of folders.",
+        "an array of globs from the root",
+        '["src/*/tests/**"]',
+        strict=False,
+    )
+    e2e_places: tuple[str, ...] = _key(
+        ("tests/**",),
+        "Where e2e tests lie.",
+        "an array of globs from the root",
+        '["tests/e2e/**"]',
+        strict=False,
+    )
+    implied: dict[str, _Names] = _key(
+        {},
+        "Markers that a place implies, for `--fix` to add where they are missing: by a glob of "
+        "files, or of classes in them after `::`.",
+        "a table from glob to an array of markers",
+        '{ "tests/unit/**" = ["unit", "gpu_0"], "**::TestStress*" = ["stress"] }',
     )
 
 
@@ -170,12 +267,20 @@ class Settings(_Table):
         description="Changes to the markers of the preset.",
         json_schema_extra={"allowed": "a table", "example": '{ remove = ["weekly"] }'},
     )
+    lint: LintSettings = Field(
+        default=LintSettings(),
+        description="The rules that tests are checked against.",
+        json_schema_extra={"allowed": "a table", "example": '{ ignore = ["TNG501"] }'},
+    )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The markers of this project: the preset with its changes."""
         vocabulary, _ = customise(PRESETS[self.preset], _changes(self.vocabulary_changes))
         return vocabulary
+
+
+_TABLES: dict[str, type[BaseModel]] = {"vocabulary": VocabularySettings, "lint": LintSettings}
 
 
 def load_settings(root: Path) -> Settings:
@@ -229,12 +334,12 @@ def _changes(settings: VocabularySettings) -> Changes:
 
 def _place(loc: tuple[int | str, ...]) -> tuple[str, ...]:
     """The key a mistake is about: pydantic's location without what lies below a declared key."""
-    return tuple(map(str, loc[: 2 if loc[0] == "vocabulary" else 1]))
+    return tuple(map(str, loc[: 2 if loc[0] in _TABLES else 1]))
 
 
 def _in_words(place: tuple[str, ...], table: Mapping[str, Any]) -> str:
     """The mistake at one key: what is given and what may be, or the nearest known key."""
-    model: type[BaseModel] = Settings if len(place) == 1 else VocabularySettings
+    model = Settings if len(place) == 1 else _TABLES[place[0]]
     given = table if len(place) == 1 else table[place[0]]
     known = keys(model)
     key = ".".join(place)
@@ -262,17 +367,21 @@ def keys_table(model: type[BaseModel]) -> str:
     rows = ["| key | default | may be | what it is for | example |", "|---|---|---|---|---|"]
     for key, declared in keys(model).items():
         said = described(declared)
-        is_set = isinstance(declared.default, (str, float))
+        is_set = isinstance(declared.default, (str, float, tuple, dict)) and declared.default
         default = f"`{_toml(declared.default)}`" if is_set else "not set"
         example = f"`{key} = {said['example']}`"
-        rows.append(
-            f"| `{key}` | {default} | {said['allowed']} | {declared.description} | {example} |"
-        )
+        cells = [f"`{key}`", default, said["allowed"], str(declared.description), example]
+        rows.append(f"| {' | '.join(cell.replace('|', _PIPE) for cell in cells)} |")
     return "\n".join(rows)
+
+
+_PIPE = r"\|"  # as a cell of a Markdown table writes it
 
 
 def _toml(value: object) -> str:
     """A value nearly as TOML writes it."""
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
     return json.dumps(value, default=str, ensure_ascii=False)

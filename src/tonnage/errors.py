@@ -6,6 +6,7 @@ Anything else that is raised out of Tonnage is a bug of ours.
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 
 class TonnageError(Exception):
@@ -33,6 +34,15 @@ class OptionError(TonnageError):
     """A command-line option has a value that cannot be used."""
 
 
+class MarkerProblemKind(str, Enum):
+    """What sort of thing is wrong with marks: with one mark, or between several."""
+
+    ARGUMENT = "argument"
+    GPU_COUNTS = "gpu counts"
+    NO_GPU = "no gpu"
+    VRAM = "vram"
+
+
 @dataclass(frozen=True, slots=True)
 class MarkerProblem:
     """One thing wrong with a test's marks: the marks concerned, why, and what to do."""
@@ -40,6 +50,7 @@ class MarkerProblem:
     marks: tuple[str, ...]
     reason: str
     remedy: str
+    kind: MarkerProblemKind = MarkerProblemKind.ARGUMENT
 
 
 class MarkerError(TonnageError):

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tonnage.config import Settings, VocabularySettings, described, keys, load_settings
+from tonnage.config import (
+    LintSettings,
+    Settings,
+    VocabularySettings,
+    described,
+    keys,
+    load_settings,
+)
 from tonnage.errors import ConfigError
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
@@ -58,9 +65,36 @@ def test_every_key_is_read(tmp_path):
         remove = ["timeout"]
         rename = { max_vram_gib = "vram" }
         add = { hardware = { gpu_2 = "needs 2 GPUs at once" } }
+
+        [tool.tonnage.lint]
+        select = ["TNG1"]
+        ignore = ["TNG113"]
+        severity = { TNG106 = "error" }
+        largest_card_gib = 80
+        timeout_budgets_s = { commit = 60 }
+        sleep_limit_s = 0.5
+        ticket = 'GPU-\\d+'
+        file_names = ["test_*.py"]
+        component_places = ["src/*/tests/**"]
+        e2e_places = ["e2e/**"]
+        implied = { "unit/**" = ["unit"] }
         """,
     )
-    assert settings.model_dump(exclude={"vocabulary_changes"}) == {
+    assert settings.lint.model_dump() == {
+        "select": ("TNG1",),
+        "ignore": ("TNG113",),
+        "severity": {"TNG106": "error"},
+        "largest_card_gib": 80.0,
+        "timeout_budgets_s": {"commit": 60.0},
+        "sleep_limit_s": 0.5,
+        "ticket": r"GPU-\d+",
+        "file_names": ("test_*.py",),
+        "component_places": ("src/*/tests/**",),
+        "e2e_places": ("e2e/**",),
+        "implied": {"unit/**": ("unit",)},
+    }
+    assert settings.lint.model_fields_set == set(LintSettings.model_fields)
+    assert settings.model_dump(exclude={"vocabulary_changes", "lint"}) == {
         "preset": "minimal",
         "undeclared": "cpu",
         "isolation": "worker",
@@ -85,9 +119,15 @@ def test_every_key_is_read(tmp_path):
     assert set(Settings.model_fields) == settings.model_fields_set
 
 
-@pytest.mark.parametrize("model", [Settings, VocabularySettings])
-def test_every_key_is_described_and_its_example_is_valid(tmp_path, model):
-    table = "tool.tonnage" if model is Settings else "tool.tonnage.vocabulary"
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (Settings, "tool.tonnage"),
+        (VocabularySettings, "tool.tonnage.vocabulary"),
+        (LintSettings, "tool.tonnage.lint"),
+    ],
+)
+def test_every_key_is_described_and_its_example_is_valid(tmp_path, model, table):
     for key, declared in keys(model).items():
         assert declared.description
         loaded(tmp_path, f"[{table}]\n{key} = {described(declared)['example']}")
@@ -114,6 +154,17 @@ def test_every_key_is_described_and_its_example_is_valid(tmp_path, model):
         (
             "vocabulary.zebra = {}",
             "vocabulary.zebra: unknown key; the keys are lifecycles, cards, remove, rename, add",
+        ),
+        ("lint = 3", "lint: 3 is not a table"),
+        ("lint.selct = []", 'lint.selct: unknown key; did you mean "select"?'),
+        (
+            'lint.ignore = ["E501"]',
+            'lint.ignore: ["E501"] is not an array of codes such as "TNG101" or "TNG1"',
+        ),
+        ('lint.ticket = "("', 'lint.ticket: "(" is not a regular expression'),
+        (
+            "lint.implied = { a = 3 }",
+            "lint.implied: { a = 3 } is not a table from glob to an array of markers",
         ),
         (
             "vocabulary.remove = [1]",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tonnage.config import Settings, VocabularySettings, keys_table, load_settings
+from tonnage.config import LintSettings, Settings, VocabularySettings, keys_table, load_settings
 from tonnage.errors import ConfigError, MarkerError
+from tonnage.lint.reference import rules_in_full, rules_table
 from tonnage.markers.marks import MarkValue
 from tonnage.markers.presets import PRESETS
 from tonnage.markers.problem_text import problem_text
@@ -23,10 +24,13 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
     [
         ("configuration.md", keys_table(Settings)),
         ("configuration.md", keys_table(VocabularySettings)),
+        ("configuration.md", keys_table(LintSettings)),
+        ("rules.md", rules_table()),
+        ("rules.md", rules_in_full()),
         ("markers.md", vocabulary_table(PRESETS["serving"])),
         ("markers.md", vocabulary_table(PRESETS["minimal"])),
     ],
-    ids=["settings", "vocabulary", "serving", "minimal"],
+    ids=["settings", "vocabulary", "lint", "rules", "rules in full", "serving", "minimal"],
 )
 def test_a_table_is_current(page, table):
     assert f"\n\n{table}\n" in (DOCS / page).read_text(encoding="utf-8"), f"put in:\n{table}"
@@ -63,7 +67,7 @@ def test_the_configuration_mistakes_shown_are_told_so(tmp_path):
 
 def test_the_configurations_shown_can_be_loaded(tmp_path):
     blocks = shown("configuration.md").split("```toml\n")[1:]
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         (tmp_path / "pyproject.toml").write_text(block.split("```")[0], encoding="utf-8")
         load_settings(tmp_path)

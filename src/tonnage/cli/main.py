@@ -11,6 +11,9 @@ import typer
 from tonnage import __version__
 from tonnage.cli import runs
 from tonnage.cli.demo import demo
+from tonnage.cli.engine_args import engine_args
+from tonnage.cli.markers import markers
+from tonnage.cli.profile import profile
 from tonnage.cli.replay import replay
 from tonnage.cli.rerun import rerun
 from tonnage.errors import TonnageError
@@ -74,6 +77,9 @@ app.command()(demo)
 app.command(context_settings=_PASS_ON)(replay)
 app.command(context_settings=_PASS_ON)(rerun)
 app.add_typer(runs.app, name="runs")
+app.command("engine-args")(engine_args)
+app.command()(markers)
+app.command(context_settings=_PASS_ON)(profile)
 
 
 def main() -> None:

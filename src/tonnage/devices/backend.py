@@ -63,5 +63,8 @@ class DeviceBackend(Protocol):
     def read_processes(self, uuid: str) -> tuple[ProcessUse, ...] | None:
         """Processes with memory on the card; None when the driver does not answer."""
 
+    def read_utilisation(self, uuid: str) -> int | None:
+        """Percent of the last moments in which the GPU computed; None when it is not told."""
+
     def close(self) -> None:
         """Let go of the driver."""

@@ -99,6 +99,11 @@ class NvmlBackend:
         # container, that they will not tell.
         return tuple(ProcessUse(pid, mib or None) for pid, mib in sorted(used.items()))
 
+    def read_utilisation(self, uuid: str) -> int | None:
+        """Percent of the driver's last sampling period in which a kernel ran on the GPU."""
+        rates = self._ask(self._nvml.nvmlDeviceGetUtilizationRates, self._handles[uuid])
+        return None if rates is None else int(rates.gpu)
+
     def close(self) -> None:
         """Shut the driver's library down for this process."""
         self._ask(self._nvml.nvmlShutdown)

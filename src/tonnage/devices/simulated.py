@@ -37,6 +37,10 @@ class SimulatedBackend:
             by_pid[each.pid] = by_pid.get(each.pid, 0) + each.mib
         return tuple(ProcessUse(pid, mib) for pid, mib in sorted(by_pid.items()))
 
+    def read_utilisation(self, uuid: str) -> int | None:
+        """Simulated cards do not compute."""
+        return None
+
     def close(self) -> None:
         """Nothing to let go of: the ledger belongs to whoever made it."""
 

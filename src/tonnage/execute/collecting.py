@@ -7,7 +7,7 @@ initialised, threads started) is left out of the zygote, and its tests get new i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Any, overload
 
 import pytest
 
@@ -28,7 +28,8 @@ class Collection:
 
     `told` holds reports, deselections and warnings in order. `is_complete` False: collection
     stopped before its end (`exit_status` says how the session ended). `zygote_index` is where
-    the zygote keeps a test, by index in `tests`; a test without one needs a new interpreter.
+    the zygote keeps a test, by index in `tests`; a test without one needs a new interpreter. `said`
+    is what the zygote's settled.SAID held.
     """
 
     tests: list[messages.CollectedTest]
@@ -40,6 +41,7 @@ class Collection:
     stop_reason: str | None = None
     zygote_index: dict[int, int] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    said: dict[str, Any] = field(default_factory=dict)
 
     def locations(self) -> list[tuple[str, int | None, str]]:
         """Where each test is, as pytest says it: file, line from 0, name."""
@@ -139,7 +141,7 @@ def _await(
             elif isinstance(message, messages.CollectionFinished):
                 index = {number: number for number in range(len(message.tests))}
                 collection = Collection(
-                    message.tests, told, message.lines, True, zygote_index=index
+                    message.tests, told, message.lines, True, zygote_index=index, said=message.said
                 )
                 return collection, message.hazards
             elif isinstance(message, messages.SessionEnded):

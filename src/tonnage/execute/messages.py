@@ -147,13 +147,15 @@ class CollectedTest:
 class CollectionFinished:
     """Collection is over.
 
-    `lines` is what plugins report about it. `hazards`, by file, is why this process must not be
-    forked ("" when only the whole collection is known to have done it).
+    `lines` is what plugins report about it, `said` what settled.SAID holds. `hazards`, by file,
+    is why this process must not be forked ("" when only the whole collection is known to have
+    done it).
     """
 
     tests: list[CollectedTest]
     lines: list[str]
     hazards: dict[str, list[str]]
+    said: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

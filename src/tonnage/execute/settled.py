@@ -49,4 +49,7 @@ class Settled:
         )
 
 
+SAID = pytest.StashKey[dict[str, Any]]()
+"""What plugins say about the collection, as JSON, from the process that collects to the user's."""
+
 SETTLED = pytest.StashKey[Settled]()

@@ -26,7 +26,7 @@ from tonnage.execute.frames import FrameSocket
 from tonnage.execute.launch import command
 from tonnage.execute.plain_data import from_text, to_text
 from tonnage.execute.relay import Relay
-from tonnage.execute.settled import SETTLED, Settled
+from tonnage.execute.settled import SAID, SETTLED, Settled
 from tonnage.execute.supervision import Supervisor
 
 
@@ -141,12 +141,13 @@ class Zygote:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         tests = collected_tests(session)
         lines = _report_lines(session)
+        said = session.config.stash.get(SAID, {})
         hazards = current_hazards()
         if not hazards:  # a thread of an import that is over again spoils nothing
             self._hazards.clear()
         elif not self._hazards:
             self._hazards[""] = list(hazards)
-        self.send(messages.CollectionFinished(tests, lines, self._hazards))
+        self.send(messages.CollectionFinished(tests, lines, self._hazards, said))
         # From here on the end of the socket says that the controller is gone, and then there is
         # a run to clean up after.
         die_with_parent(self._opening.parent, 0)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
-from tonnage.errors import MarkerError, MarkerProblem
+from tonnage.errors import MarkerError, MarkerProblem, MarkerProblemKind
 from tonnage.markers.arguments import (
     Said,
     amount,
@@ -123,13 +123,16 @@ class _Marked:
         A declared figure includes its safety and is reserved as it is, also beside a measured one.
         """
         if _disagree(self._declared):
-            self._complain_of_disagreement(self._declared, "declare different VRAM")
+            self._complain_of_disagreement(
+                self._declared, "declare different VRAM", MarkerProblemKind.VRAM
+            )
         declared, measured = _first(self._declared), _first(self._measured)
         if declared and measured and measured.value > declared.value:
             self._complain(
                 [declared, measured],
                 f"{measured.shown} is a peak above what {declared.shown} allows",
                 f"Raise {declared.mark}, or find out why the test needs more.",
+                MarkerProblemKind.VRAM,
             )
         if declared is not None:
             return mib_from_gib(declared.value), mib_from_gib(declared.value)
@@ -152,7 +155,9 @@ class _Marked:
             Said(m.card, m.name, m.name) for m in self._of(Category.HARDWARE) if m.card is not None
         ]
         if _disagree(counts):
-            self._complain_of_disagreement(counts, "declare different numbers of GPUs")
+            self._complain_of_disagreement(
+                counts, "declare different numbers of GPUs", MarkerProblemKind.GPU_COUNTS
+            )
             return None
         if not counts:
             return 1 if wanting else None
@@ -162,6 +167,7 @@ class _Marked:
                 [*counts, *wanting],
                 f"{_listed(counts)} gives the test no GPU, {_listed(wanting)} asks for one",
                 "Declare at least one GPU, or take the other mark away.",
+                MarkerProblemKind.NO_GPU,
             )
         return count
 
@@ -206,15 +212,20 @@ class _Marked:
         ]
         return found[:1]
 
-    def _complain(self, places: Sequence[Said], reason: str, remedy: str) -> None:
+    def _complain(
+        self, places: Sequence[Said], reason: str, remedy: str, kind: MarkerProblemKind
+    ) -> None:
         marks = tuple(dict.fromkeys(place.mark for place in places))
-        self.problems.append(MarkerProblem(marks, reason, remedy))
+        self.problems.append(MarkerProblem(marks, reason, remedy, kind))
 
-    def _complain_of_disagreement(self, places: Sequence[Said], what: str) -> None:
+    def _complain_of_disagreement(
+        self, places: Sequence[Said], what: str, kind: MarkerProblemKind
+    ) -> None:
         self._complain(
             places,
             f"{_listed(places)} {what}",
             "Keep one; a mark that stands on a class or module belongs on the tests it is for.",
+            kind,
         )
 
 

@@ -73,11 +73,14 @@ class Vocabulary:
 
     markers: tuple[Marker, ...]
     _by_name: Mapping[str, Marker] = field(init=False, repr=False, compare=False)
+    _name_of: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_name = {marker.name: marker for marker in self.markers}
         assert len(by_name) == len(self.markers), "a marker is listed twice"
         object.__setattr__(self, "_by_name", by_name)
+        names = {marker.meaning: marker.name for marker in reversed(self.markers)}
+        object.__setattr__(self, "_name_of", names)
 
     def get(self, name: str) -> Marker | None:
         """The marker that tests write as `name`, None when it is not known."""
@@ -97,7 +100,7 @@ class Vocabulary:
 
     def name_of(self, role: str) -> str:
         """What this project calls the marker with this role; the role itself when it has none."""
-        return next((marker.name for marker in self.markers if marker.meaning == role), role)
+        return self._name_of.get(role, role)
 
     @property
     def lifecycles(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from tonnage.errors import TonnageError
+from tonnage.errors import OptionError, TonnageError, suggestion
 from tonnage.execute.settled import SETTLED, Settled
 from tonnage.plugin.beside_xdist import presented_as_distributed, take_precedence
 from tonnage.plugin.early import (
@@ -68,6 +68,7 @@ def activate(config: pytest.Config) -> None:
         if option.help or option.version or option.markers:
             return
         _select(config, settled)
+        _check_markers(config)
         if not hasattr(config, "workerinput"):
             from tonnage.plugin.session import take_over
 
@@ -86,6 +87,22 @@ def _select(config: pytest.Config, settled: Settled) -> None:
     rerun = read_rerun(config)
     if rerun is not None and rerun.node_ids is not None:
         config.pluginmanager.register(RerunPlugin(config, rerun.node_ids), "tonnage-rerun")
+
+
+def _check_markers(config: pytest.Config) -> None:
+    given = getattr(config.option, "tonnage_marker_policy", None)
+    if given in (None, "off"):
+        return
+    if given not in ("warn", "strict"):
+        raise OptionError(
+            f'"{given}" is not one of off, warn, strict',
+            where="--marker-policy",
+            remedy=suggestion(given, ("off", "warn", "strict")),
+        )
+    from tonnage.plugin.policy import PolicyPlugin
+
+    plugin = PolicyPlugin(config, strict=given == "strict")
+    config.pluginmanager.register(plugin, "tonnage-marker-policy")
 
 
 NOTICES = pytest.StashKey[list[str]]()

@@ -95,6 +95,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--marker-policy",
+        {
+            "metavar": "off|warn|strict",
+            "help": "Check the markers of the collected tests against the rules of `tonnage lint`. "
+            "warn: show what is wrong. strict: it is an error, and no test runs.",
+        },
+    ),
+    (
         "--dry-run",
         {
             "action": "store_true",

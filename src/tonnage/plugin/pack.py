@@ -18,7 +18,7 @@ from tonnage.execute import messages, pytest_internals
 from tonnage.execute.caps import Caps
 from tonnage.execute.controller import Controller, RunSettings, StopRun
 from tonnage.execute.mps import MpsDaemon
-from tonnage.execute.settled import SETTLED
+from tonnage.execute.settled import SAID, SETTLED
 from tonnage.execute.undeclared import outgrown
 from tonnage.plugin.early import EARLY, shows_output
 from tonnage.plugin.nodes import Nodes
@@ -91,6 +91,7 @@ class PackPlugin:
             collection = self._controller.collect()
         except TonnageError as error:
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+        self._config.stash[SAID] = collection.said
         refused = self._replay.collection(collection)
         if self._recording is not None:
             self._recording.not_collected(refused)

@@ -1,0 +1,55 @@
+"""`tonnage profile --apply` and `--diff`: the advised markers, written or shown."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tonnage.lint.edit_marks import EditResult, plan_edits
+from tonnage.lint.source_files import read_source, write_source
+from tonnage.markers.vocabulary import Vocabulary
+from tonnage.profile.apply import Advised, changes_by_file
+from tonnage.profile.findings import Profiled
+
+
+def apply_markers(
+    found: Sequence[Profiled], vocabulary: Vocabulary, *, writes: bool, say: Callable[[str], None]
+) -> None:
+    """Write the markers into the test files, or only show the difference.
+
+    What cannot be placed is said with its file and line.
+    """
+    advised = [
+        Advised(each.test, each.recommendation) for each in found if each.recommendation is not None
+    ]
+    changes = changes_by_file(advised)
+    if not changes:
+        say("The markers are all there already.")
+    for path, wanted in changes.items():
+        source = read_source(path)
+        edited = plan_edits(source.text, wanted, vocabulary.known())
+        if writes and edited.source != source.text:
+            write_source(path, source, edited.source)
+            say(f"written: {_shown(path)}")
+        elif not writes:
+            for line in _difference(source.text, edited, _shown(path)):
+                say(line)
+        for note in edited.notes:
+            say(f"{_shown(path)}:{note.line}: {note.message}")
+        for unplaced in edited.unplaced:
+            say(f"WARNING: {_shown(path)}:{unplaced.line}: not placed: {unplaced.reason}")
+            for line in unplaced.text.splitlines():
+                say(f"    {line}")
+
+
+def _difference(before: str, edited: EditResult, name: str) -> list[str]:
+    lines = difflib.unified_diff(
+        before.splitlines(), edited.source.splitlines(), f"a/{name}", f"b/{name}", lineterm=""
+    )
+    return list(lines)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)

@@ -1,0 +1,1 @@
+"""Checking test files against the marker contract, without importing them."""

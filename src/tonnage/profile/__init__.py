@@ -1,0 +1,1 @@
+"""Measuring what a test needs, and writing it into its markers."""
