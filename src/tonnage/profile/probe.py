@@ -33,12 +33,12 @@ from tonnage.profile.space import NOISE_MIB
 # What a test that is stopped gets to clean up before it is killed, and one that hangs.
 _STOP_GRACE_S = 3.0
 _HANG_GRACE_S = 5.0
-# How long a keeper may take to say that it has started or ended what it was told to.
+# How long a starter may take to say that it has started or ended what it was told to.
 _KEEPER_PATIENCE_S = 60.0
 _TICK_S = 0.05
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[3:]; "
-    "from tonnage.profile.keeper import main; sys.exit(main(int(sys.argv[1]), sys.argv[2]))"
+    "from tonnage.profile.starter import main; sys.exit(main(int(sys.argv[1]), sys.argv[2]))"
 )
 
 
@@ -93,22 +93,22 @@ def run_probe(
     }
     with (
         tempfile.TemporaryDirectory(prefix="tonnage-probe-") as scratch,
-        _keeper(subject, Path(scratch)) as keeper,
+        _starter(subject, Path(scratch)) as starter,
         _sampling(devices, gpus, settings.interval_s, recorder, clock) as sampler,
     ):
         _wait(stop, clock, began_s + settings.baseline_s)
         sampler.read_now()
         start_s = clock.monotonic_s()
-        recorder.leader = keeper.start(environment)
+        recorder.leader = starter.start(environment)
         limit_s = None if settings.timeout_s is None else start_s + settings.timeout_s
         timed_out = False
-        while not keeper.has_ended(_TICK_S):
+        while not starter.has_ended(_TICK_S):
             if stop.is_set():
-                keeper.end(_STOP_GRACE_S)
+                starter.end(_STOP_GRACE_S)
                 raise Stopped
             if limit_s is not None and clock.monotonic_s() > limit_s and not timed_out:
                 timed_out = True
-                keeper.ask_to_end(_HANG_GRACE_S)
+                starter.ask_to_end(_HANG_GRACE_S)
         end_s = clock.monotonic_s()
         last_before_end = recorder.taken[-1]
         until_s = end_s + settings.teardown_s
@@ -118,9 +118,9 @@ def run_probe(
             _wait(stop, clock, min(until_s, clock.monotonic_s() + settings.interval_s))
         sampler.read_now()
         sampler.stop()
-        output = tail(keeper.output)
+        output = tail(starter.output)
         ending = read_ending(
-            subject.test, keeper.report(), keeper.process_end(timed_out), output, cap, capacity_mib
+            subject.test, starter.report(), starter.process_end(timed_out), output, cap, capacity_mib
         )
         return measured(
             cap,
@@ -129,8 +129,8 @@ def run_probe(
             start_s=start_s - began_s,
             end_s=end_s - began_s,
             total_s=clock.monotonic_s() - began_s,
-            left_behind_mib=last_before_end.below_mib if keeper.survivors else 0,
-            survivors=keeper.survivors,
+            left_behind_mib=last_before_end.below_mib if starter.survivors else 0,
+            survivors=starter.survivors,
             output=output,
             noise_mib=noise_mib,
         )
@@ -164,8 +164,8 @@ def _sampling(
         sampler.stop()
 
 
-class _Keeper:
-    """Our end of the process that starts and ends the test's (profile.keeper)."""
+class _Starter:
+    """Our end of the process that starts and ends the test's (profile.starter)."""
 
     def __init__(
         self, process: "subprocess.Popen[bytes]", sock: socket.socket, place: Path
@@ -247,7 +247,7 @@ class _Keeper:
 
 
 @contextmanager
-def _keeper(subject: Subject, scratch: Path) -> Iterator[_Keeper]:
+def _starter(subject: Subject, scratch: Path) -> Iterator[_Starter]:
     ours, theirs = socket.socketpair()
     order = json.dumps(
         [subject.arguments, str(subject.directory.resolve()), str(scratch / "output")]
@@ -259,8 +259,8 @@ def _keeper(subject: Subject, scratch: Path) -> Iterator[_Keeper]:
             pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
-    keeper = _Keeper(process, ours, scratch)
+    starter = _Starter(process, ours, scratch)
     try:
-        yield keeper
+        yield starter
     finally:
-        keeper.close()
+        starter.close()

@@ -45,7 +45,7 @@ def main(descriptor: int, order: str) -> int:
         process.returncode = 0
         return process.pid
 
-    Supervisor(FrameSocket(sock), start).serve()
+    Supervisor(FrameSocket(sock), start, lambda _: output).serve()
     return 0
 
 
