@@ -189,7 +189,7 @@ def test_a_zygote_that_is_stuck_does_not_keep_a_run_from_ending(packed):
 def test_a_run_that_is_asked_says_what_it_does(packed):
     packed.wait_for("running1")
     packed.process.send_signal(signal.SIGUSR1)
-    packed.read_until("waiting  test_it.py::test_waits[2] and 1 like it: needs 1 CPU slot, 0 free")
+    packed.read_until("waiting  test_it.py::test_waits[2] and 1 other: needs 1 CPU slot, 0 free")
     assert "1 test ended, 2 running, 2 waiting" in packed.output
     (packed.directory / "go").touch()
     assert packed.finish() == pytest.ExitCode.OK

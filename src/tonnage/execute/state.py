@@ -161,15 +161,14 @@ class RunState:
             if unit.current is not None
         ]
         free = Free(self._machine, self._running(()))
-        waiting = [
-            WaitingNow(
-                self._tests[int(group.head.id)].node_id,
-                sum(len(self._batches[job_id]) for job_id in group.jobs),
-                why_waiting(group.head, free),
-            )
-            for group in sorted(self._backlog.groups, key=lambda group: group.head.order)
-        ]
-        return RunStatus(len(self._ended), running, waiting)
+        waiting: dict[str, WaitingNow] = {}  # by what they wait for
+        for group in sorted(self._backlog.groups, key=lambda group: group.head.order):
+            why = why_waiting(group.head, free)
+            first = self._tests[int(group.head.id)].node_id
+            known = waiting.get(why, WaitingNow(first, 0, why))
+            count = sum(len(self._batches[job_id]) for job_id in group.jobs)
+            waiting[why] = replace(known, count=known.count + count)
+        return RunStatus(len(self._ended), running, tuple(waiting.values()))
 
     def reserved_mib(self) -> dict[str, int]:
         """What the run has set aside, by GPU."""

@@ -53,8 +53,9 @@ def status_lines(status: RunStatus, labels: Mapping[str, str], now_s: float) -> 
             line += f"  {where} ({format_gib(running.reserved_mib)} reserved)"
         lines.append(f"{line}  {running.node_id}")
     for waiting in status.waiting[:_MOST_WAITING]:
-        more = f" and {waiting.count - 1} like it" if waiting.count > 1 else ""
+        more = f" and {plural(waiting.count - 1, 'other')}" if waiting.count > 1 else ""
         lines.append(f"  waiting  {waiting.first}{more}: {waiting.why}")
-    if len(status.waiting) > _MOST_WAITING:
-        lines.append(f"  and {plural(len(status.waiting) - _MOST_WAITING, 'kind')} of tests more")
+    rest = sum(waiting.count for waiting in status.waiting[_MOST_WAITING:])
+    if rest:
+        lines.append(f"  waiting  {plural(rest, 'test')} more, for other things")
     return lines

@@ -496,9 +496,9 @@ def test_the_status_says_what_waits_for_what():
     status = machinery.run.status()
     assert [each.node_id for each in status.running] == ["test_0"]
     assert [(each.first, each.count, each.why) for each in status.waiting] == [
-        ("test_1", 1, "needs 1 CPU slot, 0 free"),
-        ("test_2", 1, "needs 1 CPU slot, 0 free"),
+        ("test_1", 2, "needs 1 CPU slot, 0 free"),
     ]
     lines = status_lines(status, {"gpu-0": "GPU 0"}, 65.0)
     assert lines[0] == "after 1m 05s: 0 tests ended, 1 running, 2 waiting"
+    assert lines[2] == "  waiting  test_1 and 1 other: needs 1 CPU slot, 0 free"
     assert "running  1m 05s  GPU 0 (20.0 GiB reserved)  test_0" in lines[1]
