@@ -86,3 +86,30 @@ def test_long(): time.sleep(0.5)
     result = run(pytester)
     assert result.parseoutcomes() == {"passed": 1}
     result.stdout.fnmatch_lines(["tonnage: slow: *::test_long still runs after *"])
+
+
+def test_the_timeout_of_the_whole_run_ends_a_hang_too(pytester):
+    pytester.makepyprojecttoml(GRACE)
+    pytester.makepyfile(
+        """
+import itertools
+def test_hangs(): sum(itertools.repeat(0))
+"""
+    )
+    result = run(pytester, "--timeout", "0.5")
+    assert result.parseoutcomes() == {"failed": 1}
+    result.stdout.fnmatch_lines(["timeout: ran longer than the run's 0.5 s, did not stop*"])
+
+
+def test_a_process_that_dies_after_its_last_test_is_said(pytester):
+    pytester.makeconftest(
+        """
+import os
+from tonnage.execute import pytest_internals
+pytest_internals.tear_down_all = lambda session: os.abort()
+"""
+    )
+    pytester.makepyfile("def test_passes(): pass")
+    result = run(pytester)
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines(["note: the process of *::test_passes died of SIGABRT after its*"])

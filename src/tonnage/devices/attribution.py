@@ -33,12 +33,15 @@ class Attribution:
 
     `by_attempt` holds what each attempt was seen to use; an attempt is absent where its share
     cannot be told. `foreign_mib` is what everybody else holds; a GPU is absent when the driver
-    told nothing about it. `methods` says per GPU how this was obtained.
+    told nothing about it. `methods` says per GPU how this was obtained. `untold` is, by GPU, the
+    attempts with a reservation there whose memory this reading says nothing about; one that is
+    neither here nor in `by_attempt` was seen to hold none.
     """
 
     by_attempt: dict[str, dict[str, int]] = field(default_factory=dict)
     foreign_mib: dict[str, int] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
+    untold: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -53,27 +56,30 @@ def attribute(
     relations: Mapping[int, Relation],
     reserved: Mapping[str, Mapping[str, int]] | None = None,
     baseline_mib: Mapping[str, int] | None = None,
+    ended: Collection[str] = (),
 ) -> Attribution:
     """Divide a reading.
 
     `leaders` maps the pid of each attempt's first process, a session leader, to the attempt.
     `relations` covers the reading's processes and their ancestors. `reserved` is attempt ->
     GPU -> MiB set aside, `baseline_mib` what was in use on each GPU before the run put anything
-    there; both matter only where processes cannot be told apart.
+    there; both matter only where processes cannot be told apart. `ended`: attempts whose last
+    process is gone.
     """
     result = Attribution()
     for uuid, used_mib in reading.used_mib.items():
+        here = {attempt: gpus[uuid] for attempt, gpus in (reserved or {}).items() if uuid in gpus}
         processes = reading.processes.get(uuid)
         if reading.source == SIMULATED:
             share = _by_ledger(processes, leaders, relations)
         elif processes is not None and _can_be_matched(processes, leaders, relations):
             share = _by_process(used_mib, processes, leaders, relations)
         else:
-            here = {
-                attempt: gpus[uuid] for attempt, gpus in (reserved or {}).items() if uuid in gpus
-            }
-            share = _by_delta(used_mib, here, (baseline_mib or {}).get(uuid, 0))
+            share = _by_delta(used_mib, here, (baseline_mib or {}).get(uuid, 0), ended)
         result.methods[uuid] = share.method
+        untold = frozenset(here) if share.foreign_mib is None else share.untold
+        if untold:
+            result.untold[uuid] = untold
         for attempt, mib in share.own.items():
             result.by_attempt.setdefault(attempt, {})[uuid] = mib
         if share.foreign_mib is not None:
@@ -83,11 +89,12 @@ def attribute(
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """One GPU, divided: MiB of each attempt, MiB of all others (None: unknown)."""
+    """One GPU, divided: MiB of each attempt, MiB of all others (None: no reading)."""
 
     own: dict[str, int]
     foreign_mib: int | None
     method: str
+    untold: frozenset[str] = frozenset()
 
 
 def _by_ledger(
@@ -121,7 +128,12 @@ def _by_process(
     return _Share(own, max(0, used_mib - sum(own.values())), PROCESS_TREE)
 
 
-def _by_delta(used_mib: int | None, reserved: Mapping[str, int], baseline_mib: int) -> _Share:
+def _by_delta(
+    used_mib: int | None,
+    reserved: Mapping[str, int],
+    baseline_mib: int,
+    ended: Collection[str],
+) -> _Share:
     """`reserved` is MiB by attempt, for the attempts on this GPU."""
     if used_mib is None:
         return _Share({}, None, DEVICE_DELTA)
@@ -130,8 +142,15 @@ def _by_delta(used_mib: int | None, reserved: Mapping[str, int], baseline_mib: i
     # What was there before is taken to be there still; what exceeds every reservation together
     # cannot be explained by tests that keep to theirs.
     before_mib = min(baseline_mib, used_mib)
-    own = dict.fromkeys(reserved, used_mib - before_mib) if len(reserved) == 1 else {}
-    return _Share(own, max(before_mib, used_mib - sum(reserved.values())), DEVICE_DELTA)
+    foreign_mib = max(before_mib, used_mib - sum(reserved.values()))
+    if len(reserved) == 1:
+        return _Share(dict.fromkeys(reserved, used_mib - before_mib), foreign_mib, DEVICE_DELTA)
+    # Nothing tells how much each has. But if those that still run can account for all of it, then
+    # what the others had is back.
+    running = {attempt: mib for attempt, mib in reserved.items() if attempt not in ended}
+    is_back = used_mib - before_mib <= sum(running.values())
+    untold = frozenset(running if is_back else reserved)
+    return _Share({}, foreign_mib, DEVICE_DELTA, untold)
 
 
 def _can_be_matched(

@@ -28,7 +28,7 @@ from tonnage.execute.verdict import (
 )
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
-from tonnage.units import plural
+from tonnage.units import format_gib, plural
 
 Location = tuple[str, int | None, str]
 
@@ -57,6 +57,7 @@ class _Unit:
     reports: list[Any] = field(default_factory=list)
     peak_mib: int | None = None
     method: str | None = None
+    told_to_end: bool = False
 
 
 class Attempts:
@@ -106,7 +107,7 @@ class Attempts:
         """What each unit was just seen to use: MiB by GPU."""
         for number, used in by_unit.items():
             unit = self._units.get(number)
-            if unit is not None and unit.test is not None and used:
+            if unit is not None and unit.test is not None and any(used.values()):
                 unit.peak_mib = max(unit.peak_mib or 0, *used.values())
                 unit.method = method
 
@@ -186,10 +187,14 @@ class Attempts:
     # -------------------------------------------------------------- its process is gone
 
     def lost(
-        self, loss: happenings.TestLost, ended: messages.ProcessEnded | None, now_s: float
+        self,
+        loss: happenings.TestLost,
+        ended: messages.ProcessEnded | None,
+        now_s: float,
+        host_memory_ran_out: bool,
     ) -> None:
         """The process ended with the test in hand, and that is its result."""
-        reason = self._why_lost(loss, ended)
+        reason = self._why_lost(loss, ended, host_memory_ran_out)
         self._make_up(loss.unit, loss.test, loss.outcome, reason, now_s)
         self.ended(loss.unit, now_s)
 
@@ -210,6 +215,41 @@ class Attempts:
         if len(unit.start.tests) > 1 or not unit.start.last:
             who += ", or a test before it in its process,"
         return f"{who} left processes behind, now ended: {', '.join(survivors)}"
+
+    def host_memory_ran_out(self) -> bool:
+        """Whether the kernel has killed a process for want of host memory since the last call."""
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return None not in (before, self._oom_kills) and (self._oom_kills or 0) > (before or 0)
+
+    def host_memory_notice(self, number: int) -> str:
+        """The kernel has killed something that was not the unit's own process, in words."""
+        return (
+            "host memory ran out, and the kernel killed a process, around the time of "
+            f"{self._tests[self._units[number].latest].node_id}"
+        )
+
+    def dirty_end_notice(self, ended: messages.ProcessEnded) -> str | None:
+        """A process that ended badly after its last test had a result, in words; None: it did not.
+
+        Neither a pass nor a failure of that test: something crashed while the process went away.
+        """
+        code = os.waitstatus_to_exitcode(ended.wait_status)
+        unit = self._units[ended.unit]
+        if code == 0 or ended.problem is not None or unit.told_to_end:
+            return None
+        how = f"died of {signal_name(-code)}" if code < 0 else f"exited with status {code}"
+        return f"the process of {self._tests[unit.latest].node_id} {how} after its last test"
+
+    def told_to_end(self, number: int) -> None:
+        """The unit is being ended: how its process goes says nothing."""
+        self._units[number].told_to_end = True
+
+    def strayed_notice(self, number: int, gpu: str, used_mib: int) -> str:
+        """A unit uses a GPU that it was not given, in words."""
+        return (
+            f"{self._tests[self._units[number].latest].node_id} uses {format_gib(used_mib)} of "
+            f"{gpu}, which it was not given: it changes CUDA_VISIBLE_DEVICES, or goes around it"
+        )
 
     def leaked(self, leak: happenings.MemoryLeaked, now_s: float) -> None:
         """The GPU memory of a unit did not come back."""
@@ -253,16 +293,23 @@ class Attempts:
             )
         )
 
-    def _why_lost(self, loss: happenings.TestLost, ended: messages.ProcessEnded | None) -> str:
+    def _why_lost(
+        self,
+        loss: happenings.TestLost,
+        ended: messages.ProcessEnded | None,
+        host_memory_ran_out: bool,
+    ) -> str:
         if loss.outcome is Outcome.TIMEOUT:
-            timeout_s = self._tests[loss.test].requirement.timeout_s
+            test = self._tests[loss.test]
+            its = "its declared" if test.requirement.timeout_s is not None else "the run's"
             return (
-                f"timeout: ran longer than its declared {timeout_s:g} s, did not stop, "
+                f"timeout: ran longer than {its} {test.limit_s:g} s, did not stop, "
                 "and was ended with everything it had started"
             )
         if loss.outcome is Outcome.LOST or ended is None:
             return "lost: the process that starts the tests is gone, and this test with it"
-        reason = f"crashed: {ended.problem or self._how_it_ended(ended.wait_status)}"
+        how = ended.problem or _how_it_ended(ended.wait_status, host_memory_ran_out)
+        reason = f"crashed: {how}"
         if ended.fixtures_torn_down is not None:
             reason += (
                 "; the fixtures it shared were torn down"
@@ -272,16 +319,6 @@ class Attempts:
         if loss.going_on:
             reason += f"; {plural(loss.going_on, 'test')} of its batch go on in a new process"
         return reason
-
-    def _how_it_ended(self, wait_status: int) -> str:
-        code = os.waitstatus_to_exitcode(wait_status)
-        if code >= 0:
-            return f"the process exited with status {code} in the middle of the test"
-        if code == -signal.SIGKILL:
-            before, self._oom_kills = self._oom_kills, oom_kills()
-            if before is not None and self._oom_kills is not None and self._oom_kills > before:
-                return "host memory ran out, and the kernel killed the process"
-        return f"the process died of {signal_name(-code)}"
 
     def _make_up(self, number: int, test: int, outcome: Outcome, reason: str, now_s: float) -> None:
         """The reports that a test could not make itself, with what its process left."""
@@ -309,3 +346,12 @@ class Attempts:
                 duration_s=now_s - unit.began_s,
             )
         )
+
+
+def _how_it_ended(wait_status: int, host_memory_ran_out: bool) -> str:
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return f"the process exited with status {code} in the middle of the test"
+    if code == -signal.SIGKILL and host_memory_ran_out:
+        return "host memory ran out, and the kernel killed the process"
+    return f"the process died of {signal_name(-code)}"

@@ -41,6 +41,7 @@ def _collected_test(item: pytest.Item, settled: Settled) -> CollectedTest:
         requirement=requirement,
         problem=problem,
         skips=pytest_internals.skips(item),
+        default_timeout_s=pytest_internals.default_timeout_s(item.config),
         expensive_fixture=next(
             filter(None, (_shared_fixture(item, name) for name in settled.expensive_fixtures)), ""
         ),

@@ -313,6 +313,7 @@ class Controller:
                     self._agent.feed(unit, messages.MoreTests(theirs, last, drop))
                 case happenings.EndUnit(unit, gently):
                     grace_s = self._settings.timeout_grace_s if gently else 0.0
+                    self._attempts.told_to_end(unit)
                     self._agent.end_unit(unit, grace_s)
                 case happenings.RefuseTest(test, reason):
                     self._attempts.refuse(test, reason, self._now_s())
@@ -320,6 +321,9 @@ class Controller:
                     self._attempts.slow(instruction, self._now_s())
                 case happenings.MemoryLeaked():
                     self._attempts.leaked(instruction, self._now_s())
+                case happenings.MemoryStrayed(unit, gpu, used_mib):
+                    label = next(each.label for each in self._gpus if each.uuid == gpu)
+                    self._notice(self._attempts.strayed_notice(unit, label, used_mib))
                 case happenings.Notify(text):
                     self._notice(text)
                 case happenings.TestLost() | happenings.RetryAlone():
@@ -391,30 +395,42 @@ class Controller:
     def _process_ended(self, ended: messages.ProcessEnded) -> None:
         now_s = self._now_s()
         self._memory.look()
+        ran_out = self._attempts.host_memory_ran_out()
         happening = happenings.UnitEnded(ended.unit, self._attempts.died_of_memory(ended.unit))
         rest: list[happenings.Instruction] = []
-        for instruction in self._handle(happening):
+        instructions = self._handle(happening)
+        for instruction in instructions:
             match instruction:
                 case happenings.TestLost():
-                    self._test_lost(instruction, ended)
+                    self._test_lost(instruction, ended, host_memory_ran_out=ran_out)
                 case happenings.RetryAlone():
                     self._attempts.lost_to_memory(instruction, now_s)
                 case _:
                     rest.append(instruction)
+        if ran_out and os.waitstatus_to_exitcode(ended.wait_status) != -signal.SIGKILL:
+            self._notice(self._attempts.host_memory_notice(ended.unit))
         if ended.survivors:
             self._notice(self._attempts.survivors_notice(ended.unit, ended.survivors))
+        if len(rest) == len(instructions) and not self._state.ended_everything:
+            notice = self._attempts.dirty_end_notice(ended)
+            if notice is not None:
+                self._notice(notice)
         self._obey(rest)
         if self._listener.wants_to_stop():
             self._end_now()
 
     def _test_lost(
-        self, loss: happenings.TestLost, ended: messages.ProcessEnded | None = None
+        self,
+        loss: happenings.TestLost,
+        ended: messages.ProcessEnded | None = None,
+        *,
+        host_memory_ran_out: bool = False,
     ) -> None:
         """Report a test whose process ended under it, unless the run itself ended it."""
         if self._state.ended_everything and loss.outcome is not Outcome.TIMEOUT:
             self._attempts.dropped(loss.unit)
         else:
-            self._attempts.lost(loss, ended, self._now_s())
+            self._attempts.lost(loss, ended, self._now_s(), host_memory_ran_out)
 
     def _zygote_lost(self, how: str) -> None:
         """Go on with a new zygote: what ran is lost, what waited is not."""
@@ -471,7 +487,9 @@ class Controller:
     def _read_memory(self) -> None:
         self._attempts.forget(self._state.holds)
         for divided in self._memory.take(
-            self._attempts.leaders(), self._state.reservations_of_units()
+            self._attempts.leaders(),
+            self._state.reservations_of_units(),
+            self._state.ended_units(),
         ):
             now_s = self._now_s()
             attribution = divided.attribution
@@ -479,7 +497,12 @@ class Controller:
             by_unit = {int(unit): used for unit, used in attribution.by_attempt.items()}
             self._attempts.saw_memory(by_unit, attribution.method)
             foreign = attribution.foreign_mib
-            self._happened(happenings.MemoryRead(by_unit, foreign))
+            untold: dict[int, set[str]] = {}
+            for gpu, units in attribution.untold.items():
+                for unit in units:
+                    untold.setdefault(int(unit), set()).add(gpu)
+            read_at_s = divided.reading.at_s - self._zero_s
+            self._happened(happenings.MemoryRead(by_unit, foreign, untold, read_at_s))
             reserved = self._state.reserved_mib()
             for gpu, used_mib in divided.reading.used_mib.items():
                 self._tell(
@@ -525,6 +548,6 @@ def _planned(test: RunTest) -> events.PlannedTest:
         reserved_mib=test.job.vram_mib,
         declared_mib=test.requirement.vram_mib,
         cpus=test.job.cpus,
-        timeout_s=test.requirement.timeout_s,
+        timeout_s=test.limit_s,
         estimate_s=test.job.estimate_s,
     )

@@ -4,8 +4,9 @@ Tests are numbered by their place in the collection, units by the order in which
 Memory is MiB by GPU, times are seconds since the run began.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from tonnage.record.outcomes import Outcome
 
@@ -71,10 +72,16 @@ class AgentLost:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRead:
-    """A reading: MiB by unit and GPU, and what processes outside the run hold."""
+    """A reading: MiB by unit and GPU, and what processes outside the run hold.
+
+    `untold`: GPUs on which the reading says nothing of a unit, by unit; else a unit that is not
+    listed holds nothing. `at_s` is when the reading was taken.
+    """
 
     by_unit: Mapping[int, Mapping[str, int]]
     foreign_mib: Mapping[str, int]
+    untold: Mapping[int, Collection[str]] = field(default_factory=dict)
+    at_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,15 @@ class MemoryLeaked:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryStrayed:
+    """A unit uses memory on a GPU that it was not given, MiB."""
+
+    unit: int
+    gpu: str
+    used_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Something to tell the user."""
 
@@ -213,5 +229,6 @@ Instruction = (
     | RetryAlone
     | TestSlow
     | MemoryLeaked
+    | MemoryStrayed
     | Notify
 )

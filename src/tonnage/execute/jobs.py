@@ -36,6 +36,7 @@ class RunTest:
     problem: str | None = None
     is_fresh: bool = False
     has_history: bool = False
+    limit_s: float | None = None  # it is ended from outside when it outlives this
 
     @property
     def function(self) -> str:
@@ -155,6 +156,7 @@ def run_test(
         problem=problem,
         is_fresh=is_fresh,
         has_history=bool(durations_s),
+        limit_s=requirement.timeout_s or collected.default_timeout_s,
     )
 
 

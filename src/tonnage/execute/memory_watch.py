@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tonnage.clock import Clock
@@ -45,9 +45,15 @@ class MemoryWatch:
             self._sampler.request()
 
     def take(
-        self, leaders: Mapping[int, int], reserved: Mapping[int, Mapping[str, int]]
+        self,
+        leaders: Mapping[int, int],
+        reserved: Mapping[int, Mapping[str, int]],
+        ended: Collection[int],
     ) -> Iterator[Divided]:
-        """The readings since the last call. `leaders` maps the pid of each unit to its number."""
+        """The readings since the last call.
+
+        `leaders` maps the pid of each unit to its number; `ended`: units whose process is gone.
+        """
         while self._readings:
             reading = self._readings.popleft()
             if self._baseline_mib is None:
@@ -61,6 +67,7 @@ class MemoryWatch:
                 process_relations(pids | leaders.keys()) if pids else {},
                 {str(unit): held for unit, held in reserved.items()},
                 self._baseline_mib,
+                {str(unit) for unit in ended},
             )
             yield Divided(reading, attribution)
 

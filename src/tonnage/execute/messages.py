@@ -131,7 +131,8 @@ class CollectedTest:
     """One test as collected. `problem` says why its marks cannot be used, None when they can.
 
     `skips`: its skip marks said so where it was collected. `expensive_fixture` names the one that
-    it uses, with the scope it lives in; empty: none that is declared so.
+    it uses, with the scope it lives in; empty: none that is declared so. `default_timeout_s`: what
+    the run allows a test that declares nothing (pytest-timeout's option).
     """
 
     node_id: str
@@ -141,6 +142,7 @@ class CollectedTest:
     problem: str | None = None
     skips: bool = False
     expensive_fixture: str = ""
+    default_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,12 @@ def skips(item: pytest.Item) -> bool:
         return False  # a condition that cannot be evaluated is reported when the test runs
 
 
+def default_timeout_s(config: pytest.Config) -> float | None:
+    """What pytest-timeout allows each test of this run, by option, variable or setting."""
+    timeout = getattr(config, "_env_timeout", None)
+    return timeout if isinstance(timeout, (int, float)) and timeout > 0 else None
+
+
 def fixture_scope(item: pytest.Item, name: str) -> tuple[str, str]:
     """The scope of a fixture that the item uses, and the node id below which it is defined.
 

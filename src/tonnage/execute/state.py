@@ -20,6 +20,7 @@ from tonnage.execute.happenings import (
     Instruction,
     MemoryLeaked,
     MemoryRead,
+    MemoryStrayed,
     NeighboursRead,
     Notify,
     RefuseTest,
@@ -75,6 +76,7 @@ class _Unit:
     is_worker: bool
     last: bool
     measured_mib: dict[str, int] = field(default_factory=dict)
+    strays: set[str] = field(default_factory=set)  # GPUs it uses without having been given them
     current: int | None = None
     began_s: float = 0.0
     slow_s: float = 0.0  # when the test in hand is next called slow, after its beginning
@@ -155,7 +157,7 @@ class RunState:
                 unit.began_s,
                 unit.gpus,
                 max(unit.reserved_mib, default=0),
-                self._tests[unit.current].requirement.timeout_s,
+                self._tests[unit.current].limit_s,
             )
             for unit in self._units.values()
             if unit.current is not None
@@ -185,6 +187,10 @@ class RunState:
             for unit in self._units.values()
             if unit.gpus
         }
+
+    def ended_units(self) -> list[int]:
+        """Units whose process has ended and whose memory is not back."""
+        return [unit.id for unit in self._units.values() if unit.ended_s is not None]
 
     def next_deadline_s(self) -> float | None:
         """When to come back with TimePassed though nothing happened; None: no need."""
@@ -251,8 +257,8 @@ class RunState:
                 for each in tuple(self._units.values()):
                     if each.ended_s is None:
                         self._unit_ended(each, Outcome.LOST, False, now_s)
-            case MemoryRead(by_unit, foreign_mib):
-                self._memory_read(by_unit, foreign_mib)
+            case MemoryRead():
+                self._memory_read(happening)
                 self._schedule(now_s)
             case NeighboursRead():
                 self._other_runs = happening
@@ -380,15 +386,34 @@ class RunState:
             self._add(batch)
         self._shareable.extendleft(test.index for test in reversed(waiting) if test.in_worker)
 
-    def _memory_read(
-        self, by_unit: Mapping[int, Mapping[str, int]], foreign_mib: Mapping[str, int]
-    ) -> None:
+    def _memory_read(self, reading: MemoryRead) -> None:
+        self._foreign_mib.update(reading.foreign_mib)
         for unit in tuple(self._units.values()):
-            unit.measured_mib = dict(by_unit.get(unit.id, {}))
-            if unit.ended_s is not None and not any(unit.measured_mib.values()):
+            used = reading.by_unit.get(unit.id, {})
+            untold = reading.untold.get(unit.id, ())
+            # What a reading says nothing about stays as it was last seen, and reserved.
+            unit.measured_mib = {
+                gpu: unit.measured_mib.get(gpu, 0) if gpu in untold else used.get(gpu, 0)
+                for gpu in unit.gpus
+            }
+            self._mind_strays(unit, used)
+            if (
+                unit.ended_s is not None
+                and reading.at_s >= unit.ended_s
+                and not untold
+                and not any(unit.measured_mib.values())
+            ):
                 del self._units[unit.id]
-        self._foreign_mib.update(foreign_mib)
         self._set_foreign()
+
+    def _mind_strays(self, unit: _Unit, used: Mapping[str, int]) -> None:
+        """Memory on a card that the unit was not given is nobody's reservation: it is foreign."""
+        for gpu, mib in used.items():
+            if mib and gpu not in unit.gpus and gpu in self._foreign_mib:
+                self._foreign_mib[gpu] += mib
+                if gpu not in unit.strays:
+                    unit.strays.add(gpu)
+                    self._out.append(MemoryStrayed(unit.id, gpu, mib))
 
     def _set_foreign(self) -> None:
         """Take off the cards what others hold, and what other runs may take any moment.
@@ -435,8 +460,8 @@ class RunState:
 
     def _limit_s(self, test: int) -> float | None:
         """Seconds until the supervisor ends a test that outlived its own deadline."""
-        timeout_s = self._tests[test].requirement.timeout_s
-        return None if timeout_s is None else timeout_s + self._timeout_grace_s
+        limit_s = self._tests[test].limit_s
+        return None if limit_s is None else limit_s + self._timeout_grace_s
 
     def _stop(self, *, now: bool) -> None:
         self._stopping = True

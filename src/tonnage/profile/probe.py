@@ -120,7 +120,12 @@ def run_probe(
         sampler.stop()
         output = tail(starter.output)
         ending = read_ending(
-            subject.test, starter.report(), starter.process_end(timed_out), output, cap, capacity_mib
+            subject.test,
+            starter.report(),
+            starter.process_end(timed_out),
+            output,
+            cap,
+            capacity_mib,
         )
         return measured(
             cap,

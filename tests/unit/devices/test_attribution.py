@@ -136,3 +136,22 @@ def test_listed_memory_is_counted_once(processes, unlisted):
     result = attribute(reading(used, processes), LEADERS, RELATIONS)
     own = sum(gpus["g"] for gpus in result.by_attempt.values())
     assert own + result.foreign_mib["g"] == used
+
+
+def test_a_reading_that_failed_tells_of_nobody():
+    lost = DeviceReading(0.0, {"g": None}, {"g": None})
+    found = attribute(lost, LEADERS, {}, {"a": {"g": 100}, "b": {"g": 100}})
+    assert found.untold == {"g": frozenset({"a", "b"})}
+
+
+def test_without_pids_what_ended_counts_as_back_once_the_others_account_for_all():
+    held = {"a": {"g": 1000}, "b": {"g": 1000}}
+
+    def untold(used_mib):
+        found = attribute(
+            DeviceReading(0.0, {"g": used_mib}, {"g": ()}), LEADERS, {}, held, {"g": 50}, {"a"}
+        )
+        return found.untold["g"]
+
+    assert untold(2050) == {"a", "b"}
+    assert untold(1050) == {"b"}

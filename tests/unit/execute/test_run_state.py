@@ -74,6 +74,7 @@ class Machinery:
     retried: list[int] = field(default_factory=list)
     slow: list[float] = field(default_factory=list)
     leaks: list[happenings.MemoryLeaked] = field(default_factory=list)
+    strayed: list[happenings.MemoryStrayed] = field(default_factory=list)
 
     def obey(self, instructions):
         for each in instructions:
@@ -103,6 +104,8 @@ class Machinery:
                     self.slow.append(elapsed_s)
                 case happenings.MemoryLeaked():
                     self.leaks.append(each)
+                case happenings.MemoryStrayed():
+                    self.strayed.append(each)
                 case happenings.Notify(text):
                     self.notices.append(text)
 
@@ -502,3 +505,47 @@ def test_the_status_says_what_waits_for_what():
     assert lines[0] == "after 1m 05s: 0 tests ended, 1 running, 2 waiting"
     assert lines[2] == "  waiting  test_1 and 1 other: needs 1 CPU slot, 0 free"
     assert "running  1m 05s  GPU 0 (20.0 GiB reserved)  test_0" in lines[1]
+
+
+def test_a_reading_that_says_nothing_releases_nothing():
+    machinery = started(suite_of(gpu(20), gpu(20)), gpus=1)
+    machinery.begin_test(1)
+    machinery.end_test(1)
+    machinery.tell(happenings.UnitEnded(1))
+    nothing = happenings.MemoryRead({}, {}, {1: {"gpu-0"}})
+    machinery.tell(nothing)
+    assert len(machinery.starts) == 1, "the first test's memory may still be there"
+    machinery.tell(happenings.MemoryRead({}, {"gpu-0": 0}))
+    assert len(machinery.starts) == 2
+
+
+def test_a_reading_from_before_the_end_releases_nothing():
+    machinery = started(suite_of(gpu(20), gpu(20)), gpus=1)
+    machinery.begin_test(1)
+    machinery.now_s = 5.0
+    machinery.end_test(1)
+    machinery.tell(happenings.UnitEnded(1))
+    machinery.tell(happenings.MemoryRead({}, {"gpu-0": 0}, at_s=4.9))
+    assert len(machinery.starts) == 1
+    machinery.tell(happenings.MemoryRead({}, {"gpu-0": 0}, at_s=5.1))
+    assert len(machinery.starts) == 2
+
+
+def test_memory_on_a_card_that_was_not_given_is_off_that_card():
+    machinery = started(suite_of(gpu(20), gpu(22), gpu(8)), gpus=2, slots=2)
+    stray = {1: {"gpu-0": 20 * GIB, "gpu-1": 20 * GIB}}
+    nothing = dict.fromkeys(("gpu-0", "gpu-1"), 0)
+    machinery.tell(happenings.MemoryRead(stray, nothing))
+    machinery.tell(happenings.MemoryRead(stray, nothing))
+    assert [(strayed.unit, strayed.gpu) for strayed in machinery.strayed] == [(1, "gpu-1")]
+    machinery.begin_test(2)
+    machinery.end_test(2)
+    machinery.tell(happenings.UnitEnded(2))
+    machinery.tell(happenings.MemoryRead(stray, nothing))
+    assert len(machinery.starts) == 2, "no 8 GiB are left on the card of which it has 20"
+
+
+def test_what_the_run_allows_each_test_is_a_limit_and_no_estimate():
+    collected = CollectedTest("test_0", "m.py", ["m.py", 0, ""], CPU, default_timeout_s=2.0)
+    test = run_test(0, collected, CARDS, isolation=None, undeclared="whole")
+    assert (test.limit_s, test.job.estimate_s) == (2.0, None)
