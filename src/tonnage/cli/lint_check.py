@@ -1,6 +1,7 @@
 """Checking a suite for `tonnage lint`, from its settings to the text of the findings."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tonnage.cli.lint_answer import Answer
-from tonnage.cli.lint_baseline import Checked, apply_baseline
+from tonnage.cli.lint_baseline import (
+    checked_by,
+    read_baseline,
+    say_what_is_gone,
+    write_baseline,
+)
 from tonnage.cli.lint_options import Format, LintOptions
 from tonnage.config import LintSettings, load_settings
 from tonnage.errors import OptionError, suggestion
+from tonnage.lint.baseline import Baseline, split
 from tonnage.lint.check import check, in_order, selected_rules
 from tonnage.lint.checking import check_paths
 from tonnage.lint.colour import coloured, plain
@@ -35,8 +42,8 @@ from tonnage.lint.source import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
-    """What is checked, and by which rules; the same for each round of fixing."""
+class _Checks:
+    """What is checked, by which rules, and what is accepted; the same for each round of fixing."""
 
     options: LintOptions
     project: Project
@@ -44,6 +51,7 @@ class Checks:
     cache: str | None
     rules: tuple[Rule, ...]
     context: Context
+    accepted: Baseline
 
 
 def check_suite(
@@ -55,7 +63,8 @@ def check_suite(
     has_colour: bool,
 ) -> Answer:
     """Check, and write what was found as the options say."""
-    settings = load_settings(project.root)
+    root = project.root
+    settings = load_settings(root)
     rules = selected_rules(_selection(settings.lint, options))
     context = context_of(
         settings,
@@ -64,15 +73,29 @@ def check_suite(
         default_timeout_s=project.timeout_s,
         xfail_strict=project.xfail_strict,
     )
-    answer = Answer()
-    checks = Checks(options, project, paths, cache, rules, context)
-    result = _checked(checks, answer)
+    baseline: Baseline = Counter()
     if options.baseline is not None:
-        was_checked = Checked(project.root, paths, rules)
-        result = apply_baseline(
-            result, options.baseline, was_checked, answer, is_updated=options.update_baseline
-        )
-    answer.out = _formatted(result, options, str(project.root), has_colour=has_colour)
+        baseline = read_baseline(options.baseline, may_be_missing=options.update_baseline)
+    accepted = Counter() if options.update_baseline else baseline
+    checks = _Checks(options, project, paths, cache, rules, context, accepted)
+    answer = Answer()
+    result = _checked(checks, answer)
+    if options.fix or options.diff:
+        from tonnage.cli.lint_fix import fixed, planner, shown_difference  # the editor's start
+
+        plan = planner(root, settings.vocabulary.known(), is_unsafe=options.unsafe_fixes)
+        if options.diff:
+            shown_difference(result, plan, _from_here(str(root)), answer)
+            return answer
+        result = fixed(result, lambda: _checked(checks, answer), plan, answer)
+    if options.baseline is not None:
+        file, was_checked = options.baseline, checked_by(root, paths, rules)
+        if options.update_baseline:
+            result = write_baseline(file, baseline, result, was_checked, answer)
+        else:
+            say_what_is_gone(file, baseline, result, was_checked, answer)
+        answer.depends_on += (str(file.absolute()),)
+    answer.out = _formatted(result, options, str(root), has_colour=has_colour)
     answer.status = result.status
     if options.output is not None:
         answer.err += "".join(f"{line}\n" for line in closing(result, plain))
@@ -95,7 +118,7 @@ def _selection(settings: LintSettings, options: LintOptions) -> LintSettings:
     return settings.model_copy(update={"select": select, "ignore": ignore})
 
 
-def _checked(checks: Checks, answer: Answer) -> LintResult:
+def _checked(checks: _Checks, answer: Answer) -> LintResult:
     """Check once; what the answer depends on, and what to say beside it, is added to it."""
     options, project, rules = checks.options, checks.project, checks.rules
 
@@ -119,15 +142,17 @@ def _checked(checks: Checks, answer: Answer) -> LintResult:
     findings += _elsewhere(checks, answer)
     answer.depends_on += checked.depends_on
     answer.is_lasting = answer.is_lasting and bool(shares)
+    new, accepted = split(in_order(findings), checks.accepted)
     return LintResult(
-        findings=in_order(findings),
+        findings=new,
+        accepted=accepted,
         tests=sum(share["tests"] for share in shares),
         files=sum(share["files"] for share in shares),
         silent=tuple(line for share in shares for line in share["silent"]),
     )
 
 
-def _elsewhere(checks: Checks, answer: Answer) -> list[Finding]:
+def _elsewhere(checks: _Checks, answer: Answer) -> list[Finding]:
     """The findings in Rust tests and launch scripts."""
     root, context, rules = checks.project.root, checks.context, checks.rules
     elsewhere = find_elsewhere(checks.paths, root)

@@ -79,6 +79,10 @@ def _refuse_contradictions(options: LintOptions) -> None:
         raise OptionError("needs --fix or --diff", where="--unsafe-fixes")
     if options.update_baseline and options.baseline is None:
         raise OptionError("needs --baseline FILE", where="--update-baseline")
+    if options.update_baseline and (options.fix or options.diff):
+        raise OptionError(
+            "accepts what is found now", where="--update-baseline", remedy="Give --fix before."
+        )
     if options.statistics and options.format not in (*plain, Format.JSON):
         raise OptionError("is for the formats concise, full and json", where="--statistics")
     if options.list_tests and options.format not in (*plain, Format.JSON):

@@ -1,7 +1,7 @@
 """One line a finding, `path:line:column: CODE message`, as editors and grep read it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tonnage.lint.colour import Paint, plain
 from tonnage.lint.model import Finding, Severity
@@ -42,6 +42,8 @@ def statistics(result: LintResult, paint: Paint = plain) -> str:
 def closing(result: LintResult, paint: Paint) -> Iterator[str]:
     """What was not judged, if asked for, and the summary."""
     yield from result.silent
+    if result.fixed:
+        yield f"Fixed {plural(result.fixed, 'finding')}."
     if not result.files and not result.findings:
         yield "No test files found."
         return
@@ -57,9 +59,14 @@ def closing(result: LintResult, paint: Paint) -> Iterator[str]:
         if weights[severity]
     )
     yield f"Found {found}: {seen}{accepted}"
-    safe = sum(1 for each in result.findings if each.edits and all(e.safe for e in each.edits))
-    unsafe = sum(1 for each in result.findings if each.edits) - safe
+    if result.fixed is None:
+        yield from _fixable(result.findings)
+
+
+def _fixable(findings: Iterable[Finding]) -> Iterator[str]:
+    with_edits = [finding.edits for finding in findings if finding.edits]
+    safe = sum(all(edit.safe for edit in edits) for edits in with_edits)
     if safe:
         yield f"{safe} can be fixed with --fix."
-    if unsafe:
+    if unsafe := len(with_edits) - safe:
         yield f"{unsafe} can be fixed with --fix --unsafe-fixes."

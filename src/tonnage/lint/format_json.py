@@ -43,6 +43,7 @@ def as_json(result: LintResult, root: str) -> str:
         "tests": result.tests,
         "files": result.files,
         "accepted": result.accepted,
+        "fixed": result.fixed or 0,
         "statistics": dict(result.by_code()),
         "silent": list(result.silent),
         "findings": [as_data(finding) for finding in result.findings],

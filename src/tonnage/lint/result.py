@@ -12,14 +12,16 @@ class LintResult:
     """The findings by place, and how much was looked at.
 
     `tests` and `files`: so many tests were seen, in so many files that pytest collects. `accepted`:
-    findings left out because the baseline has them. `silent`: where rules could not judge, and why,
-    if that was asked for.
+    findings left out because the baseline has them. `fixed`: findings there were before they were
+    fixed, None where nothing was to be. `silent`: where rules could not judge, and why, if that was
+    asked for.
     """
 
     findings: tuple[Finding, ...] = ()
     tests: int = 0
     files: int = 0
     accepted: int = 0
+    fixed: int | None = None
     silent: tuple[str, ...] = ()
 
     @property
