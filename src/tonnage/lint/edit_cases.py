@@ -1,16 +1,19 @@
 """Finding one case of a parametrised test by its id, in the syntax tree.
 
-It stands in the values of `parametrize`, as `pytest.param` or as a plain value, or in a table of
-configurations of the module that carry their own `marks`: a dictionary by id, or calls with an id.
+It stands in the values of `parametrize`, as `pytest.param` or as a plain value, or in a table that
+these or a fixture's parameters are made from, whose entries carry their own `marks`: a dictionary
+by id, or calls with an id.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
+from libcst import matchers
 
-from tonnage.lint.edit_names import Spelling, code_of, module_statements
+from tonnage.lint.edit_names import code_of, module_statements
+from tonnage.lint.edit_spelling import Spelling
 
 _ID_WORDS = ("id", "name")
 _MARKS = "marks"
@@ -52,7 +55,7 @@ def find_case(
     if len(calls) > 1:
         return f"the case [{case}] comes from several parametrize together"
     found = [*_in_values(module, calls[0], case)] if calls else []
-    found = found or [CaseSite(node) for node in _in_tables(module, case)]
+    found = found or [CaseSite(node) for node in _in_tables(_reached(module, around, calls), case)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -85,10 +88,40 @@ def _in_values(module: cst.Module, call: cst.Call, case: str) -> Iterator[CaseSi
             yield CaseSite(element, shared, tuple(parts))
 
 
-def _in_tables(module: cst.Module, case: str) -> Iterator[cst.Arg | cst.DictElement]:
+def _in_tables(
+    expressions: Iterable[cst.BaseExpression], case: str
+) -> Iterator[cst.Arg | cst.DictElement]:
     finder = _Tables(case)
-    module.visit(finder)
+    for expression in expressions:
+        expression.visit(finder)
     yield from finder.found
+
+
+def _reached(
+    module: cst.Module,
+    around: Sequence[cst.FunctionDef | cst.ClassDef],
+    calls: Sequence[cst.Call],
+) -> Iterator[cst.BaseExpression]:
+    """The parametrisations of a test and its fixtures, and what the names in them are bound to."""
+    pending: list[cst.BaseExpression] = list(calls)
+    function = around[-1]
+    if isinstance(function, cst.FunctionDef):
+        wanted = {parameter.name.value for parameter in function.params.params}
+        pending += [
+            decorator.decorator
+            for statement in module.body
+            if isinstance(statement, cst.FunctionDef) and statement.name.value in wanted
+            for decorator in statement.decorators
+        ]
+    seen: set[str] = set()
+    while pending:
+        expression = pending.pop()
+        yield expression
+        names = {code_of(name) for name in matchers.findall(expression, matchers.Name())}
+        for name in sorted(names - seen):
+            seen.add(name)
+            if (value := _bound(module, name)) is not None:
+                pending.append(value)
 
 
 class _Tables(cst.CSTVisitor):

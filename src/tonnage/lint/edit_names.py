@@ -1,65 +1,11 @@
 """How one file spells marks: what it calls pytest, and the names it gives to marks."""
 
-import ast
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
 from tonnage.lint.edit_rows import RowMark
-
-_MARK = "pytest.mark"
-
-
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """What the file writes for `pytest` and `pytest.mark`, empty where it imports neither.
-
-    `aliases` are names such as `gpu = pytest.mark.gpu_1`.
-    """
-
-    pytest: str
-    mark: str
-    aliases: Mapping[str, RowMark]
-
-    def read(self, code: str) -> RowMark | None:
-        """The mark that an expression of this file is, None when it is none."""
-        try:
-            node = ast.parse(code.strip(), mode="eval").body
-        except SyntaxError:
-            return None
-        return self._read(node)
-
-    def _read(self, node: ast.expr) -> RowMark | None:
-        if isinstance(node, ast.Name):
-            return self.aliases.get(node.id)
-        function = node.func if isinstance(node, ast.Call) else node
-        if not (isinstance(function, ast.Attribute) and self._is_mark(ast.unparse(function.value))):
-            return None
-        has_arguments = isinstance(node, ast.Call) and (node.args or node.keywords)
-        meaning = function.attr
-        if has_arguments:
-            meaning += ast.unparse(node).removeprefix(ast.unparse(function))
-        return RowMark(function.attr, meaning)
-
-    def _is_mark(self, dotted: str) -> bool:
-        return bool(self.pytest and dotted == f"{self.pytest}.mark") or dotted == self.mark
-
-    def write(self, expression: str) -> str:
-        """An expression that says `pytest.mark`, as this file says it."""
-        if not expression.startswith(f"{_MARK}."):
-            return expression
-        return (self.mark or _MARK) + expression.removeprefix(_MARK)
-
-
-PLAIN = Spelling("pytest", _MARK, {})
-"""Of a file that does `import pytest`."""
-
-
-def meaning_of(expression: str) -> str:
-    """An expression written with `pytest.mark`, in the one form that RowMark has."""
-    mark = PLAIN.read(expression)
-    return mark.meaning if mark else expression
+from tonnage.lint.edit_spelling import Spelling
 
 
 def spelling_of(module: cst.Module) -> Spelling:
@@ -72,7 +18,10 @@ def spelling_of(module: cst.Module) -> Spelling:
             elif (module_name, name) == ("pytest", "mark"):
                 mark = local
     aliases: dict[str, RowMark] = {}
-    spelling = Spelling(pytest, mark or (f"{pytest}.mark" if pytest else ""), aliases)
+    is_imported = bool(pytest or mark)
+    if not is_imported:
+        pytest = "pytest"  # perhaps from `import *`
+    spelling = Spelling(pytest, mark or f"{pytest}.mark", aliases, is_imported)
     for statement in module_statements(module):
         if not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
             continue

@@ -22,14 +22,13 @@ from tonnage.lint.edit_insert import (
 from tonnage.lint.edit_lists import MarkList, list_of, with_entries
 from tonnage.lint.edit_marks import EditResult, MarkChange, MarkText, Note, Unplaced
 from tonnage.lint.edit_names import (
-    Spelling,
     code_of,
     imported,
     inner_blocks,
-    meaning_of,
     spelling_of,
 )
 from tonnage.lint.edit_rows import Entry, Row, RowMark, arranged, is_unchanged
+from tonnage.lint.edit_spelling import Spelling, meaning_of
 
 Definition = cst.FunctionDef | cst.ClassDef
 _NO_LIST = "its marks are not a written-out list"
@@ -40,11 +39,10 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
     try:
         module = cst.parse_module(source)
     except cst.ParserSyntaxError as error:
-        reason = f"the file cannot be parsed: {error.message}"
-        return EditResult(
-            source,
-            tuple(Unplaced(change, error.raw_line, reason, change.wanted) for change in wanted),
-        )
+        reason = f"the file cannot be parsed: {error.message.splitlines()[0]}"
+        return _none_placed(source, wanted, error.raw_line, reason)
+    if module.code != source:
+        return _none_placed(source, wanted, 1, "the file cannot be written back unchanged")
     wrapper = MetadataWrapper(module)
     positions = wrapper.resolve(PositionProvider)
     editor = _Editor(wrapper.module, positions, order)
@@ -52,6 +50,12 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
         editor.place(change)
     text = editor.edited().code if editor.jobs else source
     return EditResult(text, tuple(editor.unplaced), tuple(editor.notes))
+
+
+def _none_placed(source: str, wanted: Sequence[MarkChange], line: int, reason: str) -> EditResult:
+    return EditResult(
+        source, tuple(Unplaced(change, line, reason, change.wanted) for change in wanted)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class _Editor(cst.CSTTransformer):
             self._refuse(change, found[-1].node if found else None, f"{name} {often} in this file")
             return
         elif change.case is not None:
-            site = self._at_case(found[0], change.case)
+            site = self._at_case(found[0], change, change.case)
         elif isinstance(found[0].node, cst.ClassDef):
             site = self._at_block(found[0].node, found[0].node.body, change)
         else:
@@ -112,7 +116,12 @@ class _Editor(cst.CSTTransformer):
         elif change not in (job := self.jobs.setdefault(site, [])):
             job.append(change)
 
-    def _at_case(self, found: _Found, case: str) -> cst.CSTNode | str:
+    def _at_case(self, found: _Found, change: MarkChange, case: str) -> cst.CSTNode | str:
+        # pytest takes the mark of a function before that of its case.
+        for mark in self._row([each.decorator for each in found.node.decorators]):
+            for text in change.set:
+                if mark and mark.name == text.name and mark.meaning != meaning_of(text.expression):
+                    return f"{mark.name} on the function outweighs that of a case"
         site = find_case(self.module, found.path, case, self.spelling)
         if isinstance(site, CaseSite):
             if site.shared:
@@ -224,7 +233,8 @@ class _Editor(cst.CSTTransformer):
         value = marks.elements[0].value if is_plain else marks
         if isinstance(node, cst.Call):
             return with_marks_argument(node, value)
-        self.lacks_import = self.lacks_import or not self.spelling.pytest
+        if not (self.spelling.is_imported and self.spelling.pytest):
+            self.lacks_import = True
         function = cst.parse_expression(f"{self.spelling.pytest or 'pytest'}.param")
         return node.with_changes(
             value=with_marks_argument(_call(function, self.parts[original]), value)
@@ -262,7 +272,7 @@ class _Editor(cst.CSTTransformer):
         return found
 
     def _written(self, expression: str) -> cst.BaseExpression:
-        if expression.startswith("pytest.") and not self.spelling.mark:
+        if expression.startswith("pytest.") and not self.spelling.is_imported:
             self.lacks_import = True
         try:
             return cst.parse_expression(self.spelling.write(expression))
