@@ -2,20 +2,22 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Annotated
 
-import pytest
 import typer
 
 from tonnage import __version__
 from tonnage.cli import runs
 from tonnage.cli.demo import demo
 from tonnage.cli.engine_args import engine_args
+from tonnage.cli.lint import lint
 from tonnage.cli.markers import markers
 from tonnage.cli.profile import profile
 from tonnage.cli.replay import replay
 from tonnage.cli.rerun import rerun
+from tonnage.cli.rule import rule
 from tonnage.errors import TonnageError
 
 # Everything these commands do not know themselves goes to pytest as it is.
@@ -51,7 +53,7 @@ def _root(
 @app.command(context_settings=_PASS_ON)
 def run(args: _PytestArgs = None) -> None:
     """Run tests packed: the same as `pytest --pack`."""
-    raise typer.Exit(int(pytest.main(["--pack", *(args or [])])))
+    raise typer.Exit(_pytest(["--pack", *(args or [])]))
 
 
 @app.command(context_settings=_PASS_ON)
@@ -62,15 +64,30 @@ def plan(
     """Show what a packed run would do, without running it: `pytest --dry-run`."""
     arguments = ["--dry-run", *(args or [])]
     if not as_json:
-        raise typer.Exit(int(pytest.main(arguments)))
+        raise typer.Exit(_pytest(arguments))
     from tonnage.cli.plan_catcher import PlanCatcher
 
     catcher = PlanCatcher()
     with redirect_stdout(sys.stderr):
-        status = int(pytest.main(arguments, plugins=[catcher]))
+        status = _pytest(arguments, plugins=[catcher])
     if catcher.plan is not None:
         typer.echo(json.dumps(catcher.plan, indent=2))
     raise typer.Exit(status)
+
+
+# Its own help, by argparse, has the options: see `tonnage.cli.lint_options`.
+@app.command("lint", context_settings=_PASS_ON, add_help_option=False)
+def _lint(
+    args: Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS] [PATHS]...")] = None,
+) -> None:
+    """Check tests against the marker contract, without importing them."""
+    raise typer.Exit(lint(args or []))
+
+
+def _pytest(arguments: list[str], plugins: Sequence[object] = ()) -> int:
+    import pytest  # which the other commands start without
+
+    return int(pytest.main(arguments, plugins=list(plugins)))
 
 
 app.command()(demo)
@@ -80,10 +97,11 @@ app.add_typer(runs.app, name="runs")
 app.command("engine-args")(engine_args)
 app.command()(markers)
 app.command(context_settings=_PASS_ON)(profile)
+app.command()(rule)
 
 
 def main() -> None:
-    """Entry point of the console script: a user's mistake ends with its message and status 2."""
+    """Run a command: a user's mistake ends with its message and status 2."""
     try:
         app(prog_name="tonnage")
     except TonnageError as error:

@@ -6,6 +6,7 @@ What a share gives is sent back as JSON, so it must be made of what JSON can say
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -31,17 +32,23 @@ def map_shares(
     if len(shares) <= 1:
         return [work(share) for share in shares]
     gc.freeze()  # what is there already stays shared with the children
-    children = [_start(work, share) for share in shares[:-1]]
+    children: dict[int, int] = {}
+    texts = []
     try:
+        for share in shares[:-1]:
+            pid, reading_end = _start(work, share)
+            children[pid] = reading_end
         own = work(shares[-1])
+        while children:
+            pid = next(iter(children))
+            texts.append(_finish(pid, children[pid]))
+            del children[pid]
     except BaseException:
-        for pid, reading_end in children:
-            os.close(reading_end)  # the child ends at its next write
-            os.waitpid(pid, 0)
+        for pid in children:
+            _end(pid)
         raise
     finally:
         gc.unfreeze()
-    texts = [_finish(pid, reading_end) for pid, reading_end in children]
     if any(text is None for text in texts):
         raise ShareError("a process of the reading ended early; see above")
     return [*(json.loads(text) for text in texts if text is not None), own]
@@ -90,3 +97,12 @@ def _finish(pid: int, reading_end: int) -> bytes | None:
         text = pipe.read()
     _, status = os.waitpid(pid, 0)
     return text if status == 0 else None
+
+
+def _end(pid: int) -> None:
+    """End a child whose result nobody wants any more."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it had ended, and was waited for

@@ -260,15 +260,21 @@ def _own_nodes(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _stored(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """The local names that a node of a function binds, each with its value where that is plain."""
+    """The local names that a node binds or fills, each with its value where that is plain."""
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
         yield node.targets[0].id, node.value
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name, None
+    elif isinstance(node, ast.Attribute) and node.attr in _FILLS:
+        if isinstance(node.value, ast.Name):
+            yield node.value.id, None
     elif isinstance(node, (ast.For, ast.comprehension, ast.AugAssign)):
         for inner in ast.walk(node.target):
             if isinstance(inner, ast.Name):
                 yield inner.id, None
+
+
+_FILLS = frozenset({"append", "extend", "insert"})
 
 
 def _is_yield(node: ast.AST) -> bool:

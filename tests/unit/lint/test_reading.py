@@ -128,6 +128,20 @@ def test_a(x=1): pass
     assert {mark.value.name for mark in test.marks} <= {"parametrize"}
 
 
+def test_a_list_of_marks_that_a_function_fills_is_not_the_empty_list_it_began_as(read):
+    text = """
+import pytest
+def made(names):
+    marks = []
+    for name in names:
+        marks.append(getattr(pytest.mark, name))
+    return marks
+pytestmark = made(["slow"])
+def test_a(): pass
+"""
+    assert the_test(read({"test_a.py": text})).unknown == ("`made` may make marks",)
+
+
 def test_a_mark_under_a_condition_is_possible(read):
     text = """
 import os, pytest

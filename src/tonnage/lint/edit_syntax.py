@@ -1,0 +1,379 @@
+"""Carrying out changes of marks in the syntax tree of one file.
+
+First each change is given the node whose row of marks it concerns; then one walk over the tree
+changes these nodes, from the leaves up.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+
+from tonnage.lint.edit_cases import CaseSite, find_case
+from tonnage.lint.edit_decorators import with_decorators
+from tonnage.lint.edit_insert import (
+    imports_at_top,
+    with_import,
+    with_marks_argument,
+    with_pytestmark,
+)
+from tonnage.lint.edit_lists import MarkList, list_of, with_entries
+from tonnage.lint.edit_marks import EditResult, MarkChange, MarkText, Note, Unplaced
+from tonnage.lint.edit_names import (
+    code_of,
+    imported,
+    inner_blocks,
+    spelling_of,
+)
+from tonnage.lint.edit_rows import Entry, Row, RowMark, arranged, is_unchanged
+from tonnage.lint.edit_spelling import Spelling, meaning_of
+
+Definition = cst.FunctionDef | cst.ClassDef
+_NO_LIST = "its marks are not a written-out list"
+
+
+def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> EditResult:
+    """The source with these changes made, as far as they can be placed."""
+    try:
+        module = cst.parse_module(source)
+    except cst.ParserSyntaxError as error:
+        reason = f"the file cannot be parsed: {error.message.splitlines()[0]}"
+        return _none_placed(source, wanted, error.raw_line, reason)
+    if module.code != source:
+        return _none_placed(source, wanted, 1, "the file cannot be written back unchanged")
+    wrapper = MetadataWrapper(module)
+    positions = wrapper.resolve(PositionProvider)
+    editor = _Editor(wrapper.module, positions, order)
+    for change in wanted:
+        editor.place(change)
+    text = editor.edited().code if editor.jobs else source
+    return EditResult(text, tuple(editor.unplaced), tuple(editor.notes))
+
+
+def _none_placed(source: str, wanted: Sequence[MarkChange], line: int, reason: str) -> EditResult:
+    return EditResult(
+        source, tuple(Unplaced(change, line, reason, change.wanted) for change in wanted)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A definition and what it is in, the innermost last."""
+
+    path: tuple[Definition, ...]
+
+    @property
+    def node(self) -> Definition:
+        return self.path[-1]
+
+
+class _NotPlacedError(Exception):
+    """A row of marks that cannot be changed safely, and why."""
+
+
+class _Editor(cst.CSTTransformer):
+    """Changes the rows of marks of the nodes in `jobs`."""
+
+    def __init__(
+        self,
+        module: cst.Module,
+        positions: Mapping[cst.CSTNode, CodeRange],
+        order: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.positions = positions
+        self.order = order
+        self.spelling: Spelling = spelling_of(module)
+        self.lines = module.code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.jobs: dict[cst.CSTNode, list[MarkChange]] = {}
+        self.unplaced: list[Unplaced] = []
+        self.notes: list[Note] = []
+        self.parts: dict[cst.CSTNode, tuple[cst.BaseExpression, ...]] = {}
+        self.lacks_import = False
+
+    def place(self, change: MarkChange) -> None:
+        """Give the change the node that it concerns, or say why there is none."""
+        site: cst.CSTNode | str
+        found = _definitions(self.module, change.target)
+        if not change.target:
+            site = self._at_block(self.module, self.module, change)
+        elif len(found) != 1:
+            name = "::".join(change.target)
+            often = f"is defined {len(found)} times" if found else "is not defined"
+            self._refuse(change, found[-1].node if found else None, f"{name} {often} in this file")
+            return
+        elif change.case is not None:
+            site = self._at_case(found[0], change, change.case)
+        elif isinstance(found[0].node, cst.ClassDef):
+            site = self._at_block(found[0].node, found[0].node.body, change)
+        else:
+            site = found[0].node
+        if isinstance(site, str):
+            self._refuse(change, found[0].node if found else None, site)
+        elif change not in (job := self.jobs.setdefault(site, [])):
+            job.append(change)
+
+    def _at_case(self, found: _Found, change: MarkChange, case: str) -> cst.CSTNode | str:
+        # pytest takes the mark of a function before that of its case.
+        for mark in self._row([each.decorator for each in found.node.decorators]):
+            for text in change.set:
+                if mark and mark.name == text.name and mark.meaning != meaning_of(text.expression):
+                    return f"{mark.name} on the function outweighs that of a case"
+        site = find_case(self.module, found.path, case, self.spelling)
+        if isinstance(site, CaseSite):
+            if site.shared:
+                message = f"the cases in {site.shared} may serve other tests too"
+                note = Note(self._line(site.node), message)
+                self.notes += [] if note in self.notes else [note]
+            if isinstance(site.node, cst.Element):
+                self.parts[site.node] = site.values
+            return site.node
+        return site
+
+    def _at_block(
+        self, node: cst.Module | cst.ClassDef, body: cst.CSTNode, change: MarkChange
+    ) -> cst.CSTNode | str:
+        """Where the marks of a class or module stand: in its `pytestmark`, or on the class."""
+        assignments = _assignments(body)
+        if len(assignments) > 1:
+            return f"pytestmark is bound {len(assignments)} times"
+        if not assignments:
+            return node
+        assignment = assignments[0]
+        if isinstance(node, cst.Module):
+            return assignment
+        on_class = _concerned(self._row([each.decorator for each in node.decorators]), change)
+        value = getattr(assignment, "value", None)
+        in_list = value is not None and _concerned(self._row(_values(value)), change)
+        if on_class and in_list:
+            return "its marks stand both in decorators and in pytestmark"
+        return node if on_class else assignment
+
+    def edited(self) -> cst.Module:
+        """The module with all changes made."""
+        module = self.module.visit(self)
+        return with_import(module) if self.lacks_import else module
+
+    def on_leave(
+        self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT
+    ) -> cst.CSTNodeT | cst.RemovalSentinel | cst.FlattenSentinel[cst.CSTNodeT]:
+        """Make the changes that concern this node."""
+        node: cst.CSTNode = updated_node
+        for change in self.jobs.get(original_node, ()):
+            try:
+                node = self._changed(original_node, node, change)
+            except _NotPlacedError as error:
+                self._refuse(change, original_node, str(error))
+        return cast("cst.CSTNodeT", node)
+
+    def _changed(self, original: cst.CSTNode, node: cst.CSTNode, change: MarkChange) -> cst.CSTNode:
+        if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
+            return self._with_decorators(node, change)
+        if isinstance(node, (cst.Module, cst.Call, cst.Element)):
+            return self._with_first_marks(original, node, change)
+        value = getattr(node, "value", None)
+        if value is None:
+            raise _NotPlacedError(_NO_LIST)
+        start = self.positions[getattr(original, "value")].start  # noqa: B009 - of several types
+        line = self.lines[start.line - 1][: start.column]
+        return node.with_changes(value=self._with_value(value, change, line))
+
+    def _with_decorators(self, node: Definition, change: MarkChange) -> Definition:
+        old = [each.decorator for each in node.decorators]
+        row = self._row(old)
+        entries = self._entries(row, change)
+        if entries is None:
+            return node
+        return with_decorators(node, entries, self._expressions(entries, row, old))
+
+    def _with_value(
+        self, value: cst.BaseExpression, change: MarkChange, line: str
+    ) -> cst.BaseExpression:
+        """A list of marks, or a single mark, after the change."""
+        is_list = isinstance(value, (cst.List, cst.Tuple))
+        old = _values(value)
+        row = self._row(old)
+        if not is_list and row[0] is None:
+            raise _NotPlacedError(_NO_LIST)
+        if isinstance(value, (cst.List, cst.Tuple)) and any(
+            isinstance(element, cst.StarredElement) for element in value.elements
+        ):
+            raise _NotPlacedError("its marks unpack another list")
+        entries = self._entries(row, change)
+        if entries is None:
+            return value
+        expressions = self._expressions(entries, row, old)
+        has_comment = any(entry.mark is not None and entry.mark.comment for entry in entries)
+        if not is_list and len(entries) == 1 and not has_comment:
+            return expressions[0]
+        marks: MarkList = value if isinstance(value, (cst.List, cst.Tuple)) else list_of(old)
+        return with_entries(marks, entries, expressions, line)
+
+    def _with_first_marks(
+        self, original: cst.CSTNode, node: cst.Module | cst.Call | cst.Element, change: MarkChange
+    ) -> cst.CSTNode:
+        """Marks where none stand yet: of the module, or of a case."""
+        job = self.jobs[original]
+        if change is not job[-1]:
+            return node  # all are made together
+        marks: cst.BaseExpression = list_of([])
+        line = self._line_of_new(original)
+        for each in job:
+            marks = self._with_value(marks, each, line)
+        if not isinstance(marks, cst.List) or not marks.elements:
+            return node
+        if isinstance(node, cst.Module):
+            if not (self.lacks_import or self._imports_pytest_at_top()):
+                raise _NotPlacedError("pytest is not imported at the top of the file")
+            return with_pytestmark(node, marks)
+        is_plain = len(marks.elements) == 1 and not any(mark.comment for mark in _added(job))
+        value = marks.elements[0].value if is_plain else marks
+        if isinstance(node, cst.Call):
+            return with_marks_argument(node, value)
+        if not (self.spelling.is_imported and self.spelling.pytest):
+            self.lacks_import = True
+        function = cst.parse_expression(f"{self.spelling.pytest or 'pytest'}.param")
+        return node.with_changes(
+            value=with_marks_argument(_call(function, self.parts[original]), value)
+        )
+
+    def _entries(self, row: Row, change: MarkChange) -> list[Entry] | None:
+        """The row to be, None where it is so already."""
+        there = {mark.meaning for mark in row if mark is not None}
+        absent = [
+            text
+            for text in change.remove
+            if not text.isidentifier() and meaning_of(text) not in there
+        ]
+        if absent:
+            if not change.set and all(meaning_of(mark.expression) in there for mark in change.add):
+                return None
+            raise _NotPlacedError(f"{absent[0]} is not written there")
+        entries = arranged(row, change, meaning_of, self.order)
+        return None if is_unchanged(entries, row, meaning_of) else entries
+
+    def _expressions(
+        self, entries: Sequence[Entry], row: Row, old: Sequence[cst.BaseExpression]
+    ) -> list[cst.BaseExpression]:
+        """What stands at each entry: as it was written where it means the same."""
+        found = []
+        for entry in entries:
+            before = row[entry.origin] if entry.origin is not None else None
+            if entry.origin is not None and (
+                entry.mark is None
+                or (before is not None and before.meaning == meaning_of(entry.mark.expression))
+            ):
+                found.append(old[entry.origin])
+            elif entry.mark is not None:
+                found.append(self._written(entry.mark.expression))
+        return found
+
+    def _written(self, expression: str) -> cst.BaseExpression:
+        if expression.startswith("pytest.") and not self.spelling.is_imported:
+            self.lacks_import = True
+        try:
+            return cst.parse_expression(self.spelling.write(expression))
+        except cst.ParserSyntaxError as error:
+            raise _NotPlacedError(f"{expression} is no expression") from error
+
+    def _row(self, expressions: Sequence[cst.BaseExpression]) -> list[RowMark | None]:
+        return [self.spelling.read(code_of(each)) for each in expressions]
+
+    def _imports_pytest_at_top(self) -> bool:
+        return any(
+            name == "pytest"
+            for statement in imports_at_top(self.module)
+            for name, _, _ in imported(statement)
+        )
+
+    def _line_of_new(self, node: cst.CSTNode) -> str:
+        """The start of the line on which the marks of a node will stand."""
+        if isinstance(node, cst.Module):
+            return "pytestmark = "
+        place = self.positions[node]
+        if isinstance(node, cst.Call):
+            if place.start.line < place.end.line and node.args:
+                start = self.positions[node.args[-1]].start
+                return self.lines[start.line - 1][: start.column] + "marks="
+            return self.lines[place.end.line - 1][: place.end.column - 1] + ", marks="
+        return self.lines[place.end.line - 1][: place.end.column] + "pytest.param(, marks="
+
+    def _refuse(self, change: MarkChange, node: cst.CSTNode | None, reason: str) -> None:
+        line = 1 if node is None or isinstance(node, cst.Module) else self._line(node)
+        self.unplaced.append(Unplaced(change, line, reason, change.wanted))
+
+    def _line(self, node: cst.CSTNode) -> int:
+        if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
+            node = node.name
+        return self.positions[node].start.line
+
+
+def _definitions(module: cst.Module, target: Sequence[str]) -> list[_Found]:
+    """Every definition of this path: of a class or function at each of its levels."""
+    found = [_Found(())]
+    for name in target:
+        found = [
+            _Found((*outer.path, node))
+            for outer in found
+            for node in _defined(outer.node.body if outer.path else module)
+            if node.name.value == name
+        ]
+    return [each for each in found if each.path]
+
+
+def _defined(body: cst.CSTNode) -> Iterator[Definition]:
+    for statement in getattr(body, "body", ()):
+        if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+            yield statement
+        else:
+            for block in inner_blocks(statement):
+                yield from _defined(block)
+
+
+def _assignments(body: cst.CSTNode) -> list[cst.CSTNode]:
+    """The statements that bind `pytestmark` in a module or class, not further inside."""
+    found: list[cst.CSTNode] = []
+    for statement in getattr(body, "body", ()):
+        if isinstance(statement, cst.SimpleStatementLine):
+            found += [small for small in statement.body if "pytestmark" in _targets(small)]
+        else:
+            for block in inner_blocks(statement):
+                found += _assignments(block)
+    return found
+
+
+def _targets(statement: cst.BaseSmallStatement) -> list[str]:
+    if isinstance(statement, cst.Assign):
+        return [code_of(each.target) for each in statement.targets]
+    if isinstance(statement, (cst.AnnAssign, cst.AugAssign)):
+        return [code_of(statement.target)]
+    return []
+
+
+def _values(value: cst.BaseExpression) -> list[cst.BaseExpression]:
+    """The marks that a value holds: those of a list, or itself."""
+    if isinstance(value, (cst.List, cst.Tuple)):
+        return [element.value for element in value.elements]
+    return [value]
+
+
+def _concerned(row: Row, change: MarkChange) -> bool:
+    """Whether the change updates or removes a mark of this row."""
+    words = {mark.name for mark in change.set} | {meaning_of(text) for text in change.remove}
+    return any(mark is not None and words & {mark.name, mark.meaning} for mark in row)
+
+
+def _added(changes: Sequence[MarkChange]) -> list[MarkText]:
+    return [mark for change in changes for mark in (*change.set, *change.add)]
+
+
+def _call(function: cst.BaseExpression, values: Sequence[cst.BaseExpression]) -> cst.Call:
+    comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    last = len(values) - 1
+    return cst.Call(
+        function,
+        [cst.Arg(v, comma=comma) if i < last else cst.Arg(v) for i, v in enumerate(values)],
+    )
