@@ -8,11 +8,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
-import pytest
 import typer
 
 from tonnage.cli.run_argument import split_run
-from tonnage.plugin.player import Player
 from tonnage.record.codec import to_data
 from tonnage.record.events import AttemptFinished, ReportRecorded
 from tonnage.record.journal import Journal, read_journal
@@ -48,6 +46,10 @@ def replay(
 
 def _show(journal: Journal, more: list[str], junitxml: Path | None, *, is_silent: bool) -> None:
     """Through pytest's own reporters, and nothing that the project or its plugins would add."""
+    import pytest  # which the other commands start without
+
+    from tonnage.plugin.player import Player
+
     os.environ.pop("PYTEST_ADDOPTS", None)
     os.environ.pop("PYTEST_PLUGINS", None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

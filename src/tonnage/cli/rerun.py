@@ -4,13 +4,11 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import pytest
 import typer
 
 from tonnage.cli.run_argument import split_run
 from tonnage.devices.scratch import ScratchDirectory
 from tonnage.errors import OptionError, RecordError
-from tonnage.plugin.rerun import OPTION, Rerun
 from tonnage.record import events
 from tonnage.record.journal import Journal, is_being_written, read_journal
 from tonnage.record.redact import REDACTED
@@ -86,6 +84,10 @@ def _wanted(journal: Journal, *, failed: bool, unfinished: bool) -> list[str] | 
 
 
 def _run(journal: Journal, wanted: list[str] | None, more: list[str]) -> int:
+    import pytest  # which the other commands start without
+
+    from tonnage.plugin.rerun import OPTION, Rerun
+
     info = journal.info
     arguments = _arguments(info.arguments)
     if "--pack" not in arguments:
