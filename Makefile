@@ -52,6 +52,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/tonnage lint
 
 format: $(READY)
 	$(BIN)/ruff format .

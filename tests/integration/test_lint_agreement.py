@@ -107,6 +107,7 @@ FILES = {
         """,
     "suite/test_classes.py": """
         import abc, dataclasses, enum, unittest
+        from unittest import TestCase, TestLoader
         from typing import NamedTuple
         class TestPlain:
             def test_a(self): pass

@@ -27,6 +27,8 @@ pytestmark = [
     pytest.mark.post_merge,
     pytest.mark.integration,
     pytest.mark.gpu_1,
+    pytest.mark.max_vram_gib(1),  # a CUDA context at most
+    pytest.mark.timeout(120),
     pytest.mark.skipif(not UUIDS, reason=f"needs a GPU: {REASON}"),
 ]
 

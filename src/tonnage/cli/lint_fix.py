@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tonnage.cli.lint_answer import Answer
-from tonnage.lint.fix import Outcome, difference, plan_fixes, write_fixes
+from tonnage.lint.fix import FixOutcome, difference, plan_fixes, write_fixes
 from tonnage.lint.result import LintResult
 from tonnage.units import plural
 
 # A fix may make room for another; more often than this none follows from the one before.
 _ROUNDS = 10
 
-Plan = Callable[[LintResult], Outcome]
+Plan = Callable[[LintResult], FixOutcome]
 
 
 def planner(root: Path, order: Iterable[str], *, is_unsafe: bool) -> Plan:
@@ -52,7 +52,7 @@ def shown_difference(
     answer.is_lasting = False
 
 
-def _say_what_was_not(outcome: Outcome, answer: Answer) -> None:
+def _say_what_was_not(outcome: FixOutcome, answer: Answer) -> None:
     for each in outcome.unplaced:
         where = f"{each.finding.place.path}:{each.line}"
         answer.err += f"{where}: {each.finding.code} not fixed: {each.reason}\n"

@@ -364,7 +364,8 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _is_harmless(known: Known) -> bool:
     """Whether it is certain that this is no test."""
     if isinstance(known, Outside):
-        return known.dotted.startswith("builtins.") or "." not in known.dotted
+        # unittest's own classes are imported to inherit from, and have no tests.
+        return known.dotted.startswith(("builtins.", "unittest.")) or "." not in known.dotted
     return not isinstance(known, (Unknown, OneOf))
 
 

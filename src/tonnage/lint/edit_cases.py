@@ -90,11 +90,12 @@ def _in_values(module: cst.Module, call: cst.Call, case: str) -> Iterator[CaseSi
 
 def _in_tables(
     expressions: Iterable[cst.BaseExpression], case: str
-) -> Iterator[cst.Arg | cst.DictElement]:
+) -> Iterator[cst.Arg | cst.DictElement | cst.Call]:
     finder = _Tables(case)
     for expression in expressions:
         expression.visit(finder)
-    yield from finder.found
+    yield from finder.marks
+    yield from (call for call in finder.bare if code_of(call.func) in finder.takers)
 
 
 def _reached(
@@ -125,18 +126,25 @@ def _reached(
 
 
 class _Tables(cst.CSTVisitor):
-    """Collects the `marks` of each entry that has this id."""
+    """Collects the `marks` of each entry that has this id.
+
+    `bare` are calls that have none; `takers` the functions that are given some elsewhere.
+    """
 
     def __init__(self, case: str) -> None:
         super().__init__()
         self.case = case
-        self.found: dict[cst.Arg | cst.DictElement, None] = {}
+        self.marks: dict[cst.Arg | cst.DictElement, None] = {}
+        self.bare: dict[cst.Call, None] = {}
+        self.takers: set[str] = set()
 
     def visit_DictElement(self, node: cst.DictElement) -> None:  # noqa: N802 - LibCST's name
         if _literal(node.key) == self.case:
             self._add(node.value)
 
     def visit_Call(self, node: cst.Call) -> None:  # noqa: N802 - LibCST's name
+        if marks_argument(node) is not None:
+            self.takers.add(code_of(node.func))
         if any(
             arg.keyword is not None
             and arg.keyword.value in _ID_WORDS
@@ -158,6 +166,8 @@ class _Tables(cst.CSTVisitor):
         marks: cst.Arg | cst.DictElement | None = None
         if isinstance(entry, cst.Call):
             marks = marks_argument(entry)
+            if marks is None:
+                self.bare[entry] = None
         elif isinstance(entry, cst.Dict):
             marks = next(
                 (
@@ -168,7 +178,7 @@ class _Tables(cst.CSTVisitor):
                 None,
             )
         if marks is not None:
-            self.found[marks] = None
+            self.marks[marks] = None
 
 
 def marks_argument(call: cst.Call) -> cst.Arg | None:

@@ -66,14 +66,21 @@ def _package(line: cst.CSTNode) -> str:
 def _with_statement(
     module: cst.Module, index: int, statement: cst.BaseSmallStatement
 ) -> cst.Module:
-    """The module with the statement on a line of its own, a blank line before and behind it."""
+    """The module with the statement on a line of its own, apart from what it does not belong to."""
     body = list(module.body)
-    line = cst.SimpleStatementLine([statement], leading_lines=[_BLANK] if index > 0 else [])
+    is_import = isinstance(statement, cst.Import)
+    before = _package(body[index - 1]) if index > 0 else ""
+    joins = is_import and before and before not in sys.stdlib_module_names
+    line = cst.SimpleStatementLine(
+        [statement], leading_lines=[] if joins or index == 0 else [_BLANK]
+    )
     if index < len(body):
         following = body[index]
         lines: Sequence[cst.EmptyLine] = getattr(following, "leading_lines", ())
         if not lines or lines[0].comment is not None:
-            body[index] = following.with_changes(leading_lines=[_BLANK, *lines])
+            is_definition = isinstance(following, (cst.FunctionDef, cst.ClassDef))
+            blank = [_BLANK] * (2 if is_definition else 1)
+            body[index] = following.with_changes(leading_lines=[*blank, *lines])
     body.insert(index, line)
     return module.with_changes(body=body)
 
@@ -89,19 +96,24 @@ def with_marks_argument(call: cst.Call, value: cst.BaseExpression) -> cst.Call:
         return call.with_changes(args=[new])
     last = call.args[-1]
     gap = _gap_between(call)
-    after = last.whitespace_after_arg
+    comma = last.comma if isinstance(last.comma, cst.Comma) else None
+    after = comma.whitespace_after if comma is not None else last.whitespace_after_arg
     if isinstance(after, cst.ParenthesizedWhitespace) and after.first_line.comment is not None:
         # The comment behind the argument that was the last stays with it.
         broken = gap if isinstance(gap, cst.ParenthesizedWhitespace) else after
         gap = broken.with_changes(first_line=after.first_line)
         after = after.with_changes(first_line=line_end(None, after.first_line))
+    if comma is not None:
+        new = new.with_changes(comma=cst.Comma(whitespace_after=after))
+    else:
+        new = new.with_changes(whitespace_after_arg=after)
     return call.with_changes(
         args=[
             *call.args[:-1],
             last.with_changes(
                 comma=cst.Comma(whitespace_after=gap), whitespace_after_arg=cst.SimpleWhitespace("")
             ),
-            new.with_changes(comma=last.comma, whitespace_after_arg=after),
+            new,
         ]
     )
 

@@ -6,7 +6,7 @@ syntax tree. Needs LibCST (the extra `edit`), which is imported only when someth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from tonnage.errors import TonnageError
 from tonnage.markers.presets import PRESETS
@@ -79,11 +79,15 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """The new text of a file, what is missing from it, and what to know about it."""
+    """The new text of a file, what is missing from it, and what to know about it.
+
+    `idle` are changes that had nothing to do: the marks are there already.
+    """
 
     source: str
     unplaced: tuple[Unplaced, ...] = ()
-    notes: tuple[Note, ...] = field(default=())
+    notes: tuple[Note, ...] = ()
+    idle: tuple[Unplaced, ...] = ()
 
 
 class EditorMissingError(TonnageError):
@@ -114,4 +118,4 @@ def plan_edits(
 
     mark = BYTE_ORDER_MARK if source.startswith(BYTE_ORDER_MARK) else ""
     result = edited(source[len(mark) :], wanted, tuple(order))
-    return EditResult(mark + result.source, result.unplaced, result.notes)
+    return replace(result, source=mark + result.source)

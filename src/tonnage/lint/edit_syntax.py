@@ -31,6 +31,7 @@ from tonnage.lint.edit_rows import Entry, Row, RowMark, arranged, is_unchanged
 from tonnage.lint.edit_spelling import Spelling, meaning_of
 
 Definition = cst.FunctionDef | cst.ClassDef
+_IDLE = "the marks are there already, perhaps written in another way"
 _NO_LIST = "its marks are not a written-out list"
 
 
@@ -49,7 +50,7 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
     for change in wanted:
         editor.place(change)
     text = editor.edited().code if editor.jobs else source
-    return EditResult(text, tuple(editor.unplaced), tuple(editor.notes))
+    return EditResult(text, tuple(editor.unplaced), tuple(editor.notes), tuple(editor.idle))
 
 
 def _none_placed(source: str, wanted: Sequence[MarkChange], line: int, reason: str) -> EditResult:
@@ -67,6 +68,10 @@ class _Found:
     @property
     def node(self) -> Definition:
         return self.path[-1]
+
+
+class _IdleError(Exception):
+    """A row of marks that is as wanted already."""
 
 
 class _NotPlacedError(Exception):
@@ -91,6 +96,7 @@ class _Editor(cst.CSTTransformer):
         self.jobs: dict[cst.CSTNode, list[MarkChange]] = {}
         self.unplaced: list[Unplaced] = []
         self.notes: list[Note] = []
+        self.idle: list[Unplaced] = []
         self.parts: dict[cst.CSTNode, tuple[cst.BaseExpression, ...]] = {}
         self.lacks_import = False
 
@@ -167,6 +173,8 @@ class _Editor(cst.CSTTransformer):
                 node = self._changed(original_node, node, change)
             except _NotPlacedError as error:
                 self._refuse(change, original_node, str(error))
+            except _IdleError:
+                self.idle.append(self._unplaced(change, original_node, _IDLE))
         return cast("cst.CSTNodeT", node)
 
     def _changed(self, original: cst.CSTNode, node: cst.CSTNode, change: MarkChange) -> cst.CSTNode:
@@ -185,8 +193,6 @@ class _Editor(cst.CSTTransformer):
         old = [each.decorator for each in node.decorators]
         row = self._row(old)
         entries = self._entries(row, change)
-        if entries is None:
-            return node
         return with_decorators(node, entries, self._expressions(entries, row, old))
 
     def _with_value(
@@ -203,8 +209,6 @@ class _Editor(cst.CSTTransformer):
         ):
             raise _NotPlacedError("its marks unpack another list")
         entries = self._entries(row, change)
-        if entries is None:
-            return value
         expressions = self._expressions(entries, row, old)
         has_comment = any(entry.mark is not None and entry.mark.comment for entry in entries)
         if not is_list and len(entries) == 1 and not has_comment:
@@ -222,7 +226,10 @@ class _Editor(cst.CSTTransformer):
         marks: cst.BaseExpression = list_of([])
         line = self._line_of_new(original)
         for each in job:
-            marks = self._with_value(marks, each, line)
+            try:
+                marks = self._with_value(marks, each, line)
+            except _IdleError:
+                self.idle.append(self._unplaced(each, original, _IDLE))
         if not isinstance(marks, cst.List) or not marks.elements:
             return node
         if isinstance(node, cst.Module):
@@ -240,8 +247,8 @@ class _Editor(cst.CSTTransformer):
             value=with_marks_argument(_call(function, self.parts[original]), value)
         )
 
-    def _entries(self, row: Row, change: MarkChange) -> list[Entry] | None:
-        """The row to be, None where it is so already."""
+    def _entries(self, row: Row, change: MarkChange) -> list[Entry]:
+        """The row to be. Raises _IdleError where it is so already."""
         there = {mark.meaning for mark in row if mark is not None}
         absent = [
             text
@@ -250,10 +257,12 @@ class _Editor(cst.CSTTransformer):
         ]
         if absent:
             if not change.set and all(meaning_of(mark.expression) in there for mark in change.add):
-                return None
+                raise _IdleError
             raise _NotPlacedError(f"{absent[0]} is not written there")
         entries = arranged(row, change, meaning_of, self.order)
-        return None if is_unchanged(entries, row, meaning_of) else entries
+        if is_unchanged(entries, row, meaning_of):
+            raise _IdleError
+        return entries
 
     def _expressions(
         self, entries: Sequence[Entry], row: Row, old: Sequence[cst.BaseExpression]
@@ -302,8 +311,11 @@ class _Editor(cst.CSTTransformer):
         return self.lines[place.end.line - 1][: place.end.column] + "pytest.param(, marks="
 
     def _refuse(self, change: MarkChange, node: cst.CSTNode | None, reason: str) -> None:
+        self.unplaced.append(self._unplaced(change, node, reason))
+
+    def _unplaced(self, change: MarkChange, node: cst.CSTNode | None, reason: str) -> Unplaced:
         line = 1 if node is None or isinstance(node, cst.Module) else self._line(node)
-        self.unplaced.append(Unplaced(change, line, reason, change.wanted))
+        return Unplaced(change, line, reason, change.wanted)
 
     def _line(self, node: cst.CSTNode) -> int:
         if isinstance(node, (cst.FunctionDef, cst.ClassDef)):

@@ -21,6 +21,8 @@ from tonnage.lint.edit_spelling import meaning_of, name_of
 from tonnage.lint.model import Edit, Finding
 from tonnage.lint.source_files import SourceText, read_source, write_source
 
+_Refused = dict[tuple[str, MarkChange], Unplaced]
+
 
 @dataclass(frozen=True, slots=True)
 class Unfixed:
@@ -97,11 +99,11 @@ def fixes(
     unplaced: list[Unfixed] = []
     while True:
         changed, refused = _edited(chosen, texts, order)
-        dropped = [found for f in chosen if (found := _unfixed(f, refused)) is not None]
-        if not dropped:
+        fates = [(finding, _unfixed(finding, refused)) for finding in chosen]
+        chosen = [finding for finding, fate in fates if fate is None]
+        unplaced += [fate for _, fate in fates if fate is not None]
+        if not refused:
             break
-        unplaced += dropped
-        chosen = [f for f in chosen if _unfixed(f, refused) is None]
     return FixPlan(changed, tuple(chosen), tuple(waiting), tuple(left_out), tuple(unplaced))
 
 
@@ -163,29 +165,29 @@ def _meanings(expressions: Iterable[str]) -> set[str]:
 
 def _edited(
     findings: Iterable[Finding], texts: Mapping[str, str], order: Sequence[str]
-) -> tuple[dict[str, str], dict[str, list[Unplaced]]]:
-    """The texts that change, and what could not be placed, by path."""
+) -> tuple[dict[str, str], _Refused]:
+    """The texts that change, and what had no place or nothing to do."""
     by_path: dict[str, dict[MarkChange, None]] = {}
     for finding in findings:
         for edit in finding.edits:
             by_path.setdefault(edit.path, {})[_change(edit)] = None
     changed: dict[str, str] = {}
-    refused: dict[str, list[Unplaced]] = {}
+    refused: _Refused = {}
     for path, changes in by_path.items():
         # What is only added finds its place best where the others are sorted already.
         ordered = sorted(changes, key=lambda change: not change.remove)
         result = plan_edits(texts[path], ordered, order)
         if result.source != texts[path]:
             changed[path] = result.source
-        refused[path] = list(result.unplaced)
+        for each in (*result.unplaced, *result.idle):
+            refused[path, each.change] = each
     return changed, refused
 
 
-def _unfixed(finding: Finding, refused: Mapping[str, Sequence[Unplaced]]) -> Unfixed | None:
+def _unfixed(finding: Finding, refused: _Refused) -> Unfixed | None:
     for edit in finding.edits:
-        for unplaced in refused.get(edit.path, ()):
-            if unplaced.change == _change(edit):
-                return Unfixed(finding, unplaced.line, unplaced.reason)
+        if (unplaced := refused.get((edit.path, _change(edit)))) is not None:
+            return Unfixed(finding, unplaced.line, unplaced.reason)
     return None
 
 

@@ -20,6 +20,7 @@ from tonnage.lint.survey_words import (
 WIDTH = 100
 _BAR = 40
 _MOST_FILES = 20
+_MOST_NOTES = 20
 _SPACE = Text("")
 
 
@@ -30,8 +31,7 @@ def survey_text(survey: Survey) -> str:
         parts += [*_rows(survey), *_by_category(survey), *_vram(survey), *_incomplete(survey)]
     if has_unclear(survey):
         parts += [_SPACE, Text(UNCLEAR_MEANS)]
-    if survey.notes:
-        parts += [_SPACE, *(Text(f"note: {note}") for note in survey.notes)]
+    parts += _notes(survey)
     written = io.StringIO()
     console = Console(file=written, width=WIDTH, color_system=None, force_terminal=False)
     for part in parts:
@@ -85,3 +85,13 @@ def _incomplete(survey: Survey) -> list[RenderableType]:
         left_out = len(files) - _MOST_FILES
         parts.append(Text(f"... and {left_out} more files; --format json names every test"))
     return parts
+
+
+def _notes(survey: Survey) -> list[RenderableType]:
+    if not survey.notes:
+        return []
+    lines = [f"note: {note}" for note in survey.notes[:_MOST_NOTES]]
+    if len(survey.notes) > _MOST_NOTES:
+        left_out = len(survey.notes) - _MOST_NOTES
+        lines.append(f"... and {left_out} more notes; --format json has all of them")
+    return [_SPACE, *map(Text, lines)]

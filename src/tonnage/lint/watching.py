@@ -110,6 +110,11 @@ def _outside_functions(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             pending.extend(ast.iter_child_nodes(node))
 
 
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        yield each.arg
+
+
 @dataclass(slots=True)
 class _Watcher:
     terms: Terms
@@ -129,7 +134,9 @@ class _Watcher:
                 self.look_into(node.body, (*path, node.name))
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 outside = self.names
-                self.names = {**outside, **dict(_imported(node.body))}
+                # A parameter hides a module of its name, such as `random`.
+                hidden = dict.fromkeys(_parameters(node.args), "")
+                self.names = {**outside, **hidden, **dict(_imported(node.body))}
                 self._look_at(node, (*path, node.name))
                 self.names = outside
             else:

@@ -142,6 +142,17 @@ def test_a(): pass
     assert the_test(read({"test_a.py": text})).unknown == ("`made` may make marks",)
 
 
+def test_the_classes_of_unittest_themselves_hold_no_tests(read):
+    text = """
+from unittest import TestCase, TestLoader
+class TestOwn(TestCase):
+    def test_a(self): pass
+"""
+    reading = read({"test_a.py": text})
+    assert [test.node_id for test in reading.tests] == ["test_a.py::TestOwn::test_a"]
+    assert reading.files[0].unknown == ()
+
+
 def test_a_mark_under_a_condition_is_possible(read):
     text = """
 import os, pytest

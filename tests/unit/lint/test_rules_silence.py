@@ -213,6 +213,8 @@ def test_a_budget_is_that_of_the_earliest_lifecycle(codes):
         "def test_a():\n    while not ready():\n        time.sleep(5)",
         "def test_a():\n    time.sleep(0.5)",
         "def helper():\n    time.sleep(5)\ndef test_a(): ...",
+        # A seeded generator of Hypothesis, say, and not the module.
+        "def test_a(random): random.shuffle([1, 2])",
         "def test_a():\n    random.seed(1)\n    random.random()",
         "@pytest.fixture(autouse=True)\ndef seed(): random.seed(1)\ndef test_a(): random.random()",
         "def test_a():\n    random.Random(3).random()",

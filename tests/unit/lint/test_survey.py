@@ -232,6 +232,17 @@ def test_text_says_all_of_it():
     assert "unclear: depends on running the code" in text
 
 
+def test_text_is_short_for_a_suite_that_declares_nothing():
+    tests = [
+        DeclaredTest(f"test_{number}.py::test_a", Place(f"test_{number}.py", 1), "test_a")
+        for number in range(200)
+    ]
+    text = survey_text(survey(*tests, notes=[f"note {number}" for number in range(200)]))
+    assert "... and 180 more files; --format json names every test" in text
+    assert "... and 180 more notes; --format json has all of them" in text
+    assert len(text.splitlines()) < 70
+
+
 def test_text_of_an_empty_suite():
     assert survey_text(survey()) == "no tests found"
 
