@@ -68,7 +68,7 @@ def environment():
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("TONNAGE_", "PYTEST_", "DYN_", "CUDA_VISIBLE"))
+        if not name.startswith(("TONNAGE_", "PYTEST_XDIST_", "DYN_", "CUDA_VISIBLE"))
     }
 
 
