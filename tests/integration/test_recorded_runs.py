@@ -41,7 +41,11 @@ def tonnage(*args, cwd):
     return subprocess.run(
         [str(Path(sys.executable).with_name("tonnage")), *args],
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PYTEST_XDIST_")
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
