@@ -75,6 +75,20 @@ def plan(
     raise typer.Exit(status)
 
 
+def _pytest(arguments: list[str], plugins: Sequence[object] = ()) -> int:
+    import pytest  # which the other commands start without
+
+    return int(pytest.main(arguments, plugins=list(plugins)))
+
+
+app.command()(demo)
+app.add_typer(runs.app, name="runs")
+app.command(context_settings=_PASS_ON)(replay)
+app.command(context_settings=_PASS_ON)(rerun)
+app.command(context_settings=_PASS_ON)(profile)
+app.command("engine-args")(engine_args)
+
+
 # Its own help, by argparse, has the options: see `tonnage.cli.lint_options`.
 @app.command("lint", context_settings=_PASS_ON, add_help_option=False)
 def _lint(
@@ -84,20 +98,8 @@ def _lint(
     raise typer.Exit(lint(args or []))
 
 
-def _pytest(arguments: list[str], plugins: Sequence[object] = ()) -> int:
-    import pytest  # which the other commands start without
-
-    return int(pytest.main(arguments, plugins=list(plugins)))
-
-
-app.command()(demo)
-app.command(context_settings=_PASS_ON)(replay)
-app.command(context_settings=_PASS_ON)(rerun)
-app.add_typer(runs.app, name="runs")
-app.command("engine-args")(engine_args)
-app.command()(markers)
-app.command(context_settings=_PASS_ON)(profile)
 app.command()(rule)
+app.command()(markers)
 
 
 def main() -> None:

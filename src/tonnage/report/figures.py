@@ -185,8 +185,9 @@ def _drift(
     if difference < 0 and not is_all_seen:
         return None
     gib = gib_to_declare(highest.peak_mib)
-    # A declaration that already is what we would advise has nothing to correct.
-    if mib_from_gib(gib) == declared_mib:
+    # A declaration that is what we would advise, or the profiler, which advises whole GiB, has
+    # nothing to correct.
+    if mib_from_gib(gib) <= declared_mib <= math.ceil(gib) * MIB_PER_GIB:
         return None
     name = function if len(cases) > 1 else cases[0]
     method = highest.method or "unknown"

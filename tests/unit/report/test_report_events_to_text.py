@@ -314,3 +314,14 @@ def test_trace_is_written_and_read_back(tmp_path):
 def test_an_unwritable_trace_names_its_option(tmp_path):
     with pytest.raises(TonnageError, match="--pack-trace"):
         write_trace(Path(tmp_path / "absent" / "trace.json"), RUN)
+
+
+@pytest.mark.parametrize(("declared_gib", "is_told"), [(21, False), (20.4, False), (22, True)])
+def test_what_the_profiler_advises_is_no_drift(declared_gib, is_told):
+    peak_mib, declared_mib = 18_944, int(declared_gib * 1024)  # 18.5 GiB
+    planned = events.PlannedTest("t.py::t", 1, declared_mib, declared_mib, 1, None, None)
+    ended = events.AttemptFinished(
+        1.0, "t.py::t", 1, Outcome.PASSED, 1.0, peak_mib, "simulated", ""
+    )
+    found = summarise([events.TestsCollected(0.0, (planned,)), ended]).drifts
+    assert bool(found) is is_told
