@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.pre_merge,
+    pytest.mark.post_merge,
     pytest.mark.e2e,
     pytest.mark.integration,
     pytest.mark.gpu_0,
