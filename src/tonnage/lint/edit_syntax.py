@@ -93,6 +93,9 @@ class _Editor(cst.CSTTransformer):
         self.order = order
         self.spelling: Spelling = spelling_of(module)
         self.lines = module.code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.definitions: dict[tuple[str, ...], list[_Found]] = {}
+        for path, found in _definitions(module):
+            self.definitions.setdefault(path, []).append(found)
         self.jobs: dict[cst.CSTNode, list[MarkChange]] = {}
         self.unplaced: list[Unplaced] = []
         self.notes: list[Note] = []
@@ -103,7 +106,7 @@ class _Editor(cst.CSTTransformer):
     def place(self, change: MarkChange) -> None:
         """Give the change the node that it concerns, or say why there is none."""
         site: cst.CSTNode | str
-        found = _definitions(self.module, change.target)
+        found = self.definitions.get(change.target, [])
         if not change.target:
             site = self._at_block(self.module, self.module, change)
         elif len(found) != 1:
@@ -249,16 +252,14 @@ class _Editor(cst.CSTTransformer):
 
     def _entries(self, row: Row, change: MarkChange) -> list[Entry]:
         """The row to be. Raises _IdleError where it is so already."""
-        there = {mark.meaning for mark in row if mark is not None}
-        absent = [
-            text
-            for text in change.remove
-            if not text.isidentifier() and meaning_of(text) not in there
-        ]
+        there = [mark.meaning for mark in row if mark is not None]
+        gone = [meaning_of(text) for text in change.remove if not text.isidentifier()]
+        absent = [text for text in gone if gone.count(text) > there.count(text)]
         if absent:
             if not change.set and all(meaning_of(mark.expression) in there for mark in change.add):
                 raise _IdleError
-            raise _NotPlacedError(f"{absent[0]} is not written there")
+            often = f" {gone.count(absent[0])} times" if absent[0] in there else ""
+            raise _NotPlacedError(f"{absent[0]} is not written there{often}")
         entries = arranged(row, change, meaning_of, self.order)
         if is_unchanged(entries, row, meaning_of):
             raise _IdleError
@@ -323,17 +324,15 @@ class _Editor(cst.CSTTransformer):
         return self.positions[node].start.line
 
 
-def _definitions(module: cst.Module, target: Sequence[str]) -> list[_Found]:
-    """Every definition of this path: of a class or function at each of its levels."""
-    found = [_Found(())]
-    for name in target:
-        found = [
-            _Found((*outer.path, node))
-            for outer in found
-            for node in _defined(outer.node.body if outer.path else module)
-            if node.name.value == name
-        ]
-    return [each for each in found if each.path]
+def _definitions(
+    body: cst.CSTNode, around: tuple[Definition, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], _Found]]:
+    """Every class, its methods, and every function of a module, with the path of names to it."""
+    for node in _defined(body):
+        found = _Found((*around, node))
+        yield tuple(each.name.value for each in found.path), found
+        if isinstance(node, cst.ClassDef):
+            yield from _definitions(node.body, found.path)
 
 
 def _defined(body: cst.CSTNode) -> Iterator[Definition]:
