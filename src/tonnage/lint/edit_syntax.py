@@ -44,9 +44,10 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
         return _none_placed(source, wanted, error.raw_line, reason)
     if module.code != source:
         return _none_placed(source, wanted, 1, "the file cannot be written back unchanged")
-    wrapper = MetadataWrapper(module)
+    # Nothing in a tree that was just parsed stands in it twice.
+    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     positions = wrapper.resolve(PositionProvider)
-    editor = _Editor(wrapper.module, positions, order)
+    editor = _Editor(module, source, positions, order)
     for change in wanted:
         editor.place(change)
     text = editor.edited().code if editor.jobs else source
@@ -84,6 +85,7 @@ class _Editor(cst.CSTTransformer):
     def __init__(
         self,
         module: cst.Module,
+        source: str,
         positions: Mapping[cst.CSTNode, CodeRange],
         order: Sequence[str],
     ) -> None:
@@ -92,7 +94,7 @@ class _Editor(cst.CSTTransformer):
         self.positions = positions
         self.order = order
         self.spelling: Spelling = spelling_of(module)
-        self.lines = module.code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self.definitions: dict[tuple[str, ...], list[_Found]] = {}
         for path, found in _definitions(module):
             self.definitions.setdefault(path, []).append(found)
