@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.integration,
     pytest.mark.gpu_0,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(300),
 ]
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "real_suites.py"

@@ -44,9 +44,10 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
         return _none_placed(source, wanted, error.raw_line, reason)
     if module.code != source:
         return _none_placed(source, wanted, 1, "the file cannot be written back unchanged")
-    wrapper = MetadataWrapper(module)
+    # Nothing in a tree that was just parsed stands in it twice.
+    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     positions = wrapper.resolve(PositionProvider)
-    editor = _Editor(wrapper.module, positions, order)
+    editor = _Editor(module, source, positions, order)
     for change in wanted:
         editor.place(change)
     text = editor.edited().code if editor.jobs else source
@@ -84,6 +85,7 @@ class _Editor(cst.CSTTransformer):
     def __init__(
         self,
         module: cst.Module,
+        source: str,
         positions: Mapping[cst.CSTNode, CodeRange],
         order: Sequence[str],
     ) -> None:
@@ -92,7 +94,10 @@ class _Editor(cst.CSTTransformer):
         self.positions = positions
         self.order = order
         self.spelling: Spelling = spelling_of(module)
-        self.lines = module.code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self.definitions: dict[tuple[str, ...], list[_Found]] = {}
+        for path, found in _definitions(module):
+            self.definitions.setdefault(path, []).append(found)
         self.jobs: dict[cst.CSTNode, list[MarkChange]] = {}
         self.unplaced: list[Unplaced] = []
         self.notes: list[Note] = []
@@ -103,7 +108,7 @@ class _Editor(cst.CSTTransformer):
     def place(self, change: MarkChange) -> None:
         """Give the change the node that it concerns, or say why there is none."""
         site: cst.CSTNode | str
-        found = _definitions(self.module, change.target)
+        found = self.definitions.get(change.target, [])
         if not change.target:
             site = self._at_block(self.module, self.module, change)
         elif len(found) != 1:
@@ -249,16 +254,14 @@ class _Editor(cst.CSTTransformer):
 
     def _entries(self, row: Row, change: MarkChange) -> list[Entry]:
         """The row to be. Raises _IdleError where it is so already."""
-        there = {mark.meaning for mark in row if mark is not None}
-        absent = [
-            text
-            for text in change.remove
-            if not text.isidentifier() and meaning_of(text) not in there
-        ]
+        there = [mark.meaning for mark in row if mark is not None]
+        gone = [meaning_of(text) for text in change.remove if not text.isidentifier()]
+        absent = [text for text in gone if gone.count(text) > there.count(text)]
         if absent:
             if not change.set and all(meaning_of(mark.expression) in there for mark in change.add):
                 raise _IdleError
-            raise _NotPlacedError(f"{absent[0]} is not written there")
+            often = f" {gone.count(absent[0])} times" if absent[0] in there else ""
+            raise _NotPlacedError(f"{absent[0]} is not written there{often}")
         entries = arranged(row, change, meaning_of, self.order)
         if is_unchanged(entries, row, meaning_of):
             raise _IdleError
@@ -323,17 +326,15 @@ class _Editor(cst.CSTTransformer):
         return self.positions[node].start.line
 
 
-def _definitions(module: cst.Module, target: Sequence[str]) -> list[_Found]:
-    """Every definition of this path: of a class or function at each of its levels."""
-    found = [_Found(())]
-    for name in target:
-        found = [
-            _Found((*outer.path, node))
-            for outer in found
-            for node in _defined(outer.node.body if outer.path else module)
-            if node.name.value == name
-        ]
-    return [each for each in found if each.path]
+def _definitions(
+    body: cst.CSTNode, around: tuple[Definition, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], _Found]]:
+    """Every class, its methods, and every function of a module, with the path of names to it."""
+    for node in _defined(body):
+        found = _Found((*around, node))
+        yield tuple(each.name.value for each in found.path), found
+        if isinstance(node, cst.ClassDef):
+            yield from _definitions(node.body, found.path)
 
 
 def _defined(body: cst.CSTNode) -> Iterator[Definition]:

@@ -21,9 +21,16 @@ def headline(finding: Finding, paint: Paint) -> str:
     place = finding.place
     weight = finding.severity.value
     light = "" if finding.severity is Severity.ERROR else f" ({weight})"
-    message = " ".join(finding.message.split())
-    at = f"{paint('bold', place.path)}:{place.line}:{place.column}:"
+    message = printable(" ".join(finding.message.split()))
+    at = f"{paint('bold', printable(place.path))}:{place.line}:{place.column}:"
     return f"{at} {paint(weight, finding.code)} {message}{light}"
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: a file name may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def statistics(result: LintResult, paint: Paint = plain) -> str:

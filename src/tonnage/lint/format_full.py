@@ -8,6 +8,9 @@ from tonnage.lint.format_concise import closing, headline
 from tonnage.lint.model import Finding, Place
 from tonnage.lint.result import LintResult
 
+_WIDTH = 120  # characters of a line that are shown
+_BEFORE = 40  # of them before the place, in a line that is longer
+
 Lines = Callable[[str], Sequence[str]]
 """The lines of the file at a path; none where it cannot be read."""
 
@@ -34,16 +37,18 @@ def _part(finding: Finding, lines: Sequence[str], paint: Paint) -> str:
 
 
 def _excerpt(place: Place, lines: Sequence[str]) -> tuple[str, str] | None:
-    """The first line of the place and the carets below it.
+    """The first line of the place, or the part around it of a long one, and the carets below.
 
-    Tabs become one space, so that the carets stand where they belong on every terminal.
+    What is no printable character becomes one that is, so that the carets stand where they belong.
     """
     if not 1 <= place.line <= len(lines):
         return None
-    source = lines[place.line - 1].expandtabs(1).rstrip()
-    start = min(place.column - 1, len(source))
+    line = lines[place.line - 1].rstrip()
+    start = min(place.column - 1, len(line))
     is_one_line = place.end_line in (0, place.line)
-    end = place.end_column - 1 if is_one_line and place.end_column else len(source)
-    carets = "^" * max(1, min(end, len(source)) - start)
+    end = place.end_column - 1 if is_one_line and place.end_column else len(line)
+    first = max(0, start - _BEFORE) if len(line) > _WIDTH else 0
+    source = line[first : first + _WIDTH].replace("\t", " ")
     source = "".join(each if each.isprintable() else "?" for each in source)
-    return source, " " * start + carets
+    carets = "^" * max(1, min(end - first, len(source)) - (start - first))
+    return source, " " * (start - first) + carets
