@@ -4,7 +4,7 @@ import os
 import select
 import termios
 import tty
-from typing import Any, TextIO
+from typing import Any
 
 
 class Keys:
@@ -18,20 +18,25 @@ class Keys:
         self._before = before
 
     @classmethod
-    def of(cls, stream: TextIO | None) -> "Keys | None":
-        """The keys of this stream; None when it is no terminal, or one that others read.
+    def of_terminal(cls) -> "Keys | None":
+        """The keys of the controlling terminal; None without one, or when others read it.
 
-        A process in the background must not touch the terminal: it would be stopped.
+        Not those of stdin, which pytest's capture has replaced. A process in the background must
+        not touch the terminal: it would be stopped.
         """
         try:
-            fd = -1 if stream is None else stream.fileno()
-            if fd < 0 or os.tcgetpgrp(fd) != os.getpgrp():
-                return None
-            before = termios.tcgetattr(fd)
-            tty.setcbreak(fd)
-        except (OSError, ValueError, termios.error):
+            fd = os.open("/dev/tty", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
             return None
-        return cls(fd, before)
+        try:
+            if os.tcgetpgrp(fd) == os.getpgrp():
+                before = termios.tcgetattr(fd)
+                tty.setcbreak(fd)
+                return cls(fd, before)
+        except (OSError, termios.error):
+            pass  # a terminal that cannot be set: there are no keys then
+        os.close(fd)
+        return None
 
     def pressed(self) -> str:
         """What was pressed since the last call."""
@@ -49,4 +54,6 @@ class Keys:
         try:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         except (OSError, termios.error):
-            return
+            pass  # the terminal is gone
+        finally:
+            os.close(self._fd)

@@ -1,6 +1,5 @@
 """Joining pytest's terminal output with the live view: one writes above, one redraws below."""
 
-import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,7 @@ class Screen:
         if not view.is_drawing:
             return
         self._view = view
-        self._keys = Keys.of(sys.stdin)
+        self._keys = Keys.of_terminal()
         for event in so_far:
             view.feed(event)
         pytest_internals.redirect_terminal(reporter, _Above(view))
