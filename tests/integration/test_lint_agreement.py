@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from examples.lint_agreement import Agreement, Collected, collect, compare, read
+
 from tonnage.lint.source import Reading
 
 pytestmark = [
