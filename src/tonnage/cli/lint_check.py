@@ -30,6 +30,7 @@ from tonnage.lint.format_github import github
 from tonnage.lint.format_json import as_data, as_json, finding_from
 from tonnage.lint.format_junit import junit
 from tonnage.lint.format_sarif import sarif
+from tonnage.lint.history import mean_durations_s
 from tonnage.lint.model import Finding
 from tonnage.lint.project import Project
 from tonnage.lint.result import LintResult
@@ -39,6 +40,8 @@ from tonnage.lint.rust import RustReaderMissingError, check_rust
 from tonnage.lint.scripts import check_scripts
 from tonnage.lint.silence import silent_rules
 from tonnage.lint.source import Reading
+from tonnage.record.measured_file import MEASURED, load_measured
+from tonnage.record.store import HOME
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,14 @@ def check_suite(
     root = project.root
     settings = load_settings(root)
     rules = selected_rules(_selection(settings.lint, options))
+    history = root / HOME / MEASURED
     context = context_of(
         settings,
         today=date.today(),  # noqa: DTZ011 - the day that people here call today
         registered=frozenset(project.markers),
         default_timeout_s=project.timeout_s,
         xfail_strict=project.xfail_strict,
+        durations_s=mean_durations_s(load_measured(root)) if history.exists() else {},
     )
     baseline: Baseline = Counter()
     if options.baseline is not None:
@@ -79,6 +84,7 @@ def check_suite(
     accepted = Counter() if options.update_baseline else baseline
     checks = _Checks(options, project, paths, cache, rules, context, accepted)
     answer = Answer()
+    answer.depends_on += (str(history),)
     result = _checked(checks, answer)
     if options.fix or options.diff:
         from tonnage.cli.lint_fix import fixed, planner, shown_difference  # the editor's start
