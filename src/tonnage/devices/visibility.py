@@ -83,10 +83,11 @@ def mask_environment(
     if any(_notation(visible[place].entry) == "index" for place in places):
         # CUDA otherwise counts the fastest card first, NVML by PCI bus.
         variables[CUDA_ORDER] = "PCI_BUS_ID"
-    for name in ROCM_MASKS:
-        if name in environ:
-            lent = [entry.strip() for entry in environ[name].split(",")]
-            variables[name] = ",".join(lent[place] for place in places if place < len(lent))
+    # HIP's mask counts within ROCR's: where both are set, narrowing the inner one is enough.
+    name = next((name for name in ROCM_MASKS if name in environ), None)
+    if name is not None:
+        lent = [entry.strip() for entry in environ[name].split(",")]
+        variables[name] = ",".join(lent[place] for place in places if place < len(lent))
     return variables
 
 

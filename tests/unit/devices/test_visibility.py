@@ -128,6 +128,14 @@ def test_rocm_masks_are_narrowed_only_where_the_caller_set_them():
     assert mask_environment([], outer, {"ROCR_VISIBLE_DEVICES": "4"})["ROCR_VISIBLE_DEVICES"] == ""
 
 
+def test_of_both_rocm_masks_the_inner_one_is_narrowed():
+    outer = visible_gpus("0,1,2", MACHINE)
+    both = {"HIP_VISIBLE_DEVICES": "0,1,2", "ROCR_VISIBLE_DEVICES": "5,6,7"}
+    variables = mask_environment([C], outer, both)
+    assert variables["HIP_VISIBLE_DEVICES"] == "2"
+    assert "ROCR_VISIBLE_DEVICES" not in variables
+
+
 def test_a_gpu_that_was_not_lent_cannot_be_given_on():
     with pytest.raises(ValueError, match=C):
         mask_environment([C], visible_gpus("0,1", MACHINE), {})
