@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tonnage.cli.output_file import write_output
 from tonnage.cli.profile_screen import Screen
 from tonnage.config import load_settings
 from tonnage.devices.open import Devices, open_devices
@@ -40,6 +41,8 @@ _CAPS = {
     "trtllm-gib": CapKind.TRTLLM_GIB,
 }
 _INTERRUPTED = 2  # pytest's own exit status
+# What to do when a file cannot be written after all that was measured for it.
+_KEPT = "Make room, or give another file; what was measured is above."
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +164,10 @@ def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None
     if result is None:
         return
     if csv is not None:
-        _write(csv, samples_csv(result).encode(), "--csv")
+        write_output(csv, samples_csv(result), "--csv", _KEPT)
     if plot_file is not None:
-        _write(plot_file, plot(found[0].test.node_id, result, plot_file.suffix), "--plot")
-
-
-def _write(file: Path, data: bytes, option: str) -> None:
-    """Write a file whole or not at all; raises OptionError."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        # A device or pipe is written to as it is: it cannot be replaced.
-        if file.exists() and not file.is_file():
-            file.write_bytes(data)
-        else:
-            part.write_bytes(data)
-            part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OptionError(
-            f"cannot write {file}: {error.strerror}",
-            where=option,
-            remedy="Make room, or give another file; what was measured is above.",
-        ) from error
+        picture = plot(found[0].test.node_id, result, plot_file.suffix)
+        write_output(plot_file, picture, "--plot", _KEPT)
 
 
 def _status(found: list[Profiled]) -> int:
