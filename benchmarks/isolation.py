@@ -5,7 +5,7 @@
 Every side runs the same generated tests, two at a time. One fresh interpreter per test is measured
 on a sample and multiplied up: all of them would take an hour. The suite with a heavy import loads
 torch in every test file where torch is installed, else a generated module that costs a second.
-pytest-isolate is a side where it is installed. The real suite is that of more-itertools.
+pytest-isolate is a side where it is installed.
 
 PYTHONDONTWRITEBYTECODE is taken out of the environment of every side, and one run of each way of
 starting pytest goes before the timed ones, so that no side compiles modules while it is measured.
@@ -106,34 +106,6 @@ def other_isolation(directory: Path, tests: int, repetitions: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def real(scratch: Path, repetitions: int) -> list[Row]:
-    """The rows about a suite that nobody here wrote."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-    from real_suites import SUITES, fetch, unpack
-
-    suite = next(suite for suite in SUITES if suite.name == "more-itertools")
-    directory = unpack(fetch(suite, scratch), scratch, suite)
-    plain = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=directory, env=environment(), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    passed = int(plain.stdout.rpartition(" passed")[0].split()[-1])
-    times = interleave(
-        {
-            "test": partial(time_pytest, directory, passed, *PACK, "--isolation", "test"),
-            "worker": partial(time_pytest, directory, passed, *PACK, "--isolation", "worker"),
-            "xdist": partial(time_pytest, directory, passed, "-n", str(SLOTS)),
-        },
-        repetitions,
-    )
-    what = f"{passed} tests of {suite.name} {suite.version}, {SLOTS} at a time"
-    return [
-        Row(f"{what}: {name}", f"--pack --isolation {level}", times[level],
-            f"pytest -n {SLOTS}", times["xdist"])
-        for level, name in (("test", "a process per test"), ("worker", "long-lived workers"))
-    ]  # fmt: skip
-
-
 def heavy(directory: Path, module: str, tests: int, sample: int, repetitions: int) -> list[Row]:
     """The row about tests whose files import something heavy."""
     node_ids = write_suite(directory, tests, files=10, imported=module)
@@ -164,7 +136,6 @@ def main() -> None:
         rows = [
             *trivial(Path(scratch, "trivial"), tests, sample, repetitions),
             *heavy(Path(scratch, "heavy"), module, tests, sample, repetitions),
-            *real(Path(scratch), repetitions),
         ]
         if importlib.util.find_spec("pytest_isolate"):
             rows += other_isolation(Path(scratch, "other"), tests, repetitions)
