@@ -1,5 +1,6 @@
 """Tests that hang, leave things behind or run long: ended, named, noticed."""
 
+import shutil
 import sys
 import xml.etree.ElementTree as ET
 
@@ -113,3 +114,30 @@ pytest_internals.tear_down_all = lambda session: os.abort()
     result = run(pytester)
     assert result.parseoutcomes() == {"passed": 1}
     result.stdout.fnmatch_lines(["note: the process of *::test_passes died of SIGABRT after its*"])
+
+
+@pytest.mark.skipif(shutil.which("py-spy") is None, reason="py-spy is not installed")
+def test_the_stacks_of_other_python_processes_are_asked_for_too(pytester):
+    pytester.makepyprojecttoml("[tool.tonnage]\ntimeout_grace_s = 5\n")
+    pytester.makepyfile(
+        """
+import itertools, pytest, subprocess, sys
+
+SERVER = '''
+import time
+def deep_in_a_server():
+    print(flush=True)
+    time.sleep(1000)
+deep_in_a_server()
+'''
+
+@pytest.mark.timeout(0.3)
+def test_hangs():
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE)
+    server.stdout.readline()
+    sum(itertools.repeat(0))
+"""
+    )
+    result = run(pytester, "-p", "no:timeout", "--isolation", "test")
+    assert result.parseoutcomes() == {"failed": 1}
+    result.stdout.fnmatch_lines(["*deep_in_a_server (<string>:5)*"])
