@@ -174,7 +174,6 @@ def in_test_process() -> Iterator[Fault]:
                     os.execvp("sleep", ["sleep", "1000"])
                 os._exit(0)
             os.wait()
-            os.waitid  # the daemon is nobody's child here any more
         """,
         {"test_it": "passed"},
         ("left processes behind, now ended", "sleep 1000"),
@@ -285,7 +284,7 @@ def in_test_process() -> Iterator[Fault]:
     yield Fault(
         "breaks-the-library",
         TEST,
-        "a test replaces json.dumps and os.write and puts nothing back",
+        "a test replaces json.dumps and does not put it back",
         "that test crashed, no other",
         """
         @cpu
