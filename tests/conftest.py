@@ -1,9 +1,24 @@
-"""Shared by all tests: pytest's own tool for testing plugins."""
+"""Shared by all tests: one environment on every machine, and pytest's own tool for plugins."""
+
+import os
 
 import pytest
 from tests.packed import load_only
 
 pytest_plugins = ["pytester"]
+
+# What CI services set and pytest, hypothesis, typer and rich follow: how much of a failure is
+# printed, whether examples are kept, colour, width. The tests see none of it, wherever they run.
+for name in (
+    "BUILD_NUMBER",
+    "CI",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "GITHUB_ACTIONS",
+    "NO_COLOR",
+    "PY_COLORS",
+):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture
