@@ -284,13 +284,13 @@ def in_test_process() -> Iterator[Fault]:
     yield Fault(
         "breaks-the-library",
         TEST,
-        "a test replaces json.dumps and does not put it back",
+        "a test replaces socket.socket.sendall and does not put it back",
         "that test crashed, no other",
         """
         @cpu
         def test_it():
-            import json
-            json.dumps = None
+            import socket
+            socket.socket.sendall = None
         """,
         {"test_it": "failure"},
         ("crashed:",),

@@ -3,6 +3,7 @@
 All waiting of a run happens in `Agent.wait`, in one thread.
 """
 
+import math
 import os
 import selectors
 import socket
@@ -20,6 +21,9 @@ from tonnage.execute.output import stacks
 
 # What the zygote may take to finish its session once told to; then it is ended.
 _SESSION_FINISH_LIMIT_S = 30.0
+# A unit without a GPU that lives shorter than this is read once, at its end: every message that
+# wakes this thread takes the core from the test that sent it.
+_QUIET_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Agent:
         self._zygote: Launched | None = None
         self._channel: FrameSocket | None = None
         self._units: dict[int, FrameSocket] = {}
+        self._quiet: dict[int, float] = {}  # units not yet listened to, until when; in that order
         self._arrived: list[Arrival] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -113,9 +118,11 @@ class Agent:
         """Have the zygote start a unit."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        channel = FrameSocket(ours)
-        self._units[start.unit] = channel
-        self._selector.register(ours, selectors.EVENT_READ, start.unit)
+        self._units[start.unit] = FrameSocket(ours)
+        if start.last and not start.on_gpu:
+            self._quiet[start.unit] = time.monotonic() + _QUIET_S
+        else:
+            self._listen_to(start.unit)
         with theirs:
             self._tell_zygote(start, (theirs.fileno(),))
 
@@ -134,15 +141,37 @@ class Agent:
 
     def wait(self, timeout_s: float | None) -> list[Arrival]:
         """What arrived; returns without anything after `timeout_s` or when woken."""
-        for key, _ in self._selector.select(timeout_s):
+        for key, _ in self._selector.select(self._until_quiet_ends(timeout_s)):
             if key.data is None:
                 _drain(self._wake_read)
+                for unit in list(self._quiet):  # somebody wants to know how things stand
+                    self._read_unit(unit)
             elif key.data is self._channel:
                 self._read_zygote()
             elif key.data in self._units:
                 self._read_unit(key.data)
         arrived, self._arrived = self._arrived, []
         return arrived
+
+    def _until_quiet_ends(self, timeout_s: float | None) -> float | None:
+        """Listen to the units that have lived long enough; until when the others may be quiet."""
+        now_s = time.monotonic()
+        while self._quiet:
+            unit, end_s = next(iter(self._quiet.items()))
+            if end_s > now_s:
+                return min(end_s - now_s, math.inf if timeout_s is None else timeout_s)
+            self._listen_to(unit)
+        return timeout_s
+
+    def _listen_to(self, unit: int) -> None:
+        self._quiet.pop(unit, None)
+        self._selector.register(self._units[unit].sock, selectors.EVENT_READ, unit)
+
+    def _close_unit(self, unit: int) -> None:
+        channel = self._units.pop(unit)
+        if self._quiet.pop(unit, None) is None:
+            self._selector.unregister(channel.sock)
+        channel.close()
 
     def finish(self, exit_status: int) -> None:
         """Have the zygote finish its session with pytest's status; `close` waits for it."""
@@ -202,6 +231,8 @@ class Agent:
             self._selector.unregister(self._channel.sock)
             self._channel.close()
             self._channel = None
+            for unit in list(self._units):
+                self._drain_unit(unit)
             if not self._said_goodbye:
                 self._arrived.append(ZygoteLost(self._how_it_ended()))
 
@@ -210,18 +241,14 @@ class Agent:
         values, closed = channel.receive()
         self._arrived.extend(FromUnit(unit, messages.from_json(value)) for value in values)
         if closed:
-            self._selector.unregister(channel.sock)
-            channel.close()
-            del self._units[unit]
+            self._close_unit(unit)
 
     def _drain_unit(self, unit: int) -> None:
         """Read what a unit that has ended still had to say, before its end is made known."""
         while unit in self._units and self._has_data(unit):
             self._read_unit(unit)
-        channel = self._units.pop(unit, None)
-        if channel is not None:
-            self._selector.unregister(channel.sock)
-            channel.close()
+        if unit in self._units:
+            self._close_unit(unit)
 
     def _has_data(self, unit: int) -> bool:
         try:
@@ -244,12 +271,12 @@ class Agent:
             self._zygote.end()
         self._zygote = None
         self._serving = self._said_goodbye = False
-        for channel in (self._channel, *self._units.values()):
-            if channel is not None:
-                self._selector.unregister(channel.sock)
-                channel.close()
-        self._channel = None
-        self._units.clear()
+        for unit in list(self._units):
+            self._close_unit(unit)
+        if self._channel is not None:
+            self._selector.unregister(self._channel.sock)
+            self._channel.close()
+            self._channel = None
 
     def last_words(self) -> str:
         """The end of what the zygote printed, for an error message."""

@@ -32,6 +32,8 @@ from tonnage.units import format_gib, plural
 
 Location = tuple[str, int | None, str]
 
+_OOM_LOOK_S = 1.0
+
 RETRIED_ALONE = "retried alone: shared-GPU out-of-memory"
 
 
@@ -77,6 +79,7 @@ class Attempts:
         self._units: dict[int, _Unit] = {}
         self._earlier: dict[int, list[Any]] = {}  # reports of a test's attempts that do not count
         self._oom_kills = oom_kills()
+        self._oom_seen_s = 0.0
         self.durations_s: dict[str, float] = {}  # by job, of the attempts that counted
 
     # -------------------------------------------------------------- units
@@ -150,10 +153,10 @@ class Attempts:
     def died_of_memory(self, number: int) -> bool:
         """The same for one whose process ended under it, by what it printed last."""
         unit = self._units[number]
+        if not unit.start.gpus:
+            return False
         places = self._places_of(number, unit.start.lane)
-        return bool(unit.start.gpus) and any(
-            says_out_of_memory(tail(Path(path))) for path in (places.err, places.out)
-        )
+        return any(says_out_of_memory(tail(Path(path))) for path in (places.err, places.out))
 
     def ended(self, number: int, now_s: float) -> None:
         """The attempt in hand is over, and counts."""
@@ -216,8 +219,14 @@ class Attempts:
             who += ", or a test before it in its process,"
         return f"{who} left processes behind, now ended: {', '.join(survivors)}"
 
-    def host_memory_ran_out(self) -> bool:
-        """Whether the kernel has killed a process for want of host memory since the last call."""
+    def host_memory_ran_out(self, now_s: float, *, is_urgent: bool) -> bool:
+        """Whether the kernel has killed a process for want of host memory since the last look.
+
+        Looks about once a second, and where something has ended badly: it means reading files.
+        """
+        if not is_urgent and now_s - self._oom_seen_s < _OOM_LOOK_S:
+            return False
+        self._oom_seen_s = now_s
         before, self._oom_kills = self._oom_kills, oom_kills()
         return None not in (before, self._oom_kills) and (self._oom_kills or 0) > (before or 0)
 

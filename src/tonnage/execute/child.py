@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -86,7 +87,10 @@ def become_test_process(
         pytest_internals.use_base_temp(session.config, Path(places.base_temp))
         _name_worker(session.config, start.lane)
         handover.take_up(session.config)
-        _Runner(session, item_of, relay, FrameSocket(sock), start).run()
+        channel = FrameSocket(sock)
+        if start.fresh is None:  # a new interpreter has said so when it began
+            channel.send(messages.to_json(messages.ProcessStarted(os.getpid())))
+        _Runner(session, item_of, relay, channel, start).run()
         status = 0
     except ConnectionError:
         status = 0  # the controller is gone; there is nobody to report to
@@ -104,8 +108,6 @@ def _name_worker(config: pytest.Config, lane: int) -> None:
     """Have suites that keep parallel processes apart by pytest-xdist's names do so here."""
     worker_input = config.workerinput  # type: ignore[attr-defined]
     worker_input["workerid"] = os.environ["PYTEST_XDIST_WORKER"] = f"gw{lane}"
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker_input["workercount"])
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = worker_input["testrunuid"]
 
 
 class _Runner:
@@ -126,6 +128,7 @@ class _Runner:
         self._queue: deque[int] = deque(start.tests)
         self._last = start.last
         self._attempt = str(start.attempt)
+        self._on_gpu = start.on_gpu
         self._is_batch = start.last and len(start.tests) > 1
         self._asked = False
         self._pid = os.getpid()
@@ -174,14 +177,16 @@ class _Runner:
     def _run_one(self, test: int) -> None:
         item = self._item_of(test)
         following = self._item_of(self._queue[0]) if self._queue else None
-        ended = messages.TestEnded(test)
-        self._send(messages.TestBegan(test))
+        self._send(messages.TestBegan(test, time.monotonic()))
         if not self._last and len(self._queue) <= _HUNGRY_AT:
             self._ask()
         self._relay.begin(test)
         # Whoever accounts for memory or files can tell by these who is asking.
         os.environ["TONNAGE_TEST"] = item.nodeid.replace("\0", "(null)")
         os.environ["TONNAGE_ATTEMPT"] = self._attempt
+        stop: str | None = None
+        exits = False
+        exit_status: int | None = None
         try:
             with self._fixtures_kept(), self._soft_deadline(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -189,16 +194,19 @@ class _Runner:
             # The deadline struck between two phases, where no report can carry it.
             print(error, file=sys.__stderr__)
         except (KeyboardInterrupt, SystemExit) as error:
-            ended = messages.TestEnded(test, f"{type(error).__name__} in {item.nodeid}", exits=True)
+            stop, exits = f"{type(error).__name__} in {item.nodeid}", True
         except pytest.exit.Exception as error:
-            ended = messages.TestEnded(test, error.msg, exits=True, exit_status=error.returncode)
+            stop, exits, exit_status = error.msg, True, error.returncode
         if os.getpid() != self._pid:
             # The test forked and its child returned into pytest: one set of reports is enough.
             os._exit(0)
         self._relay.restore_directory()
-        if self._session.shouldstop and not ended.exits:
-            ended = messages.TestEnded(test, str(self._session.shouldstop))
-        self._send(replace(ended, without_gpu=never_used_a_gpu()))
+        if self._session.shouldstop and not exits:
+            stop = str(self._session.shouldstop)
+        without_gpu = self._on_gpu and never_used_a_gpu()
+        self._send(
+            messages.TestEnded(test, time.monotonic(), stop, exits, exit_status, without_gpu)
+        )
         if self._session.shouldfail:  # enough have failed here alone: the rest is not wanted
             self._forget_queue()
 

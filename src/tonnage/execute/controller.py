@@ -143,6 +143,7 @@ class Controller:
         self._end_at_s: float | None = None  # end what runs
         self._give_up_at_s: float | None = None  # end the zygote itself
         self._stop: StopRun | None = None
+        self._is_asked = False
         self._predicted_at_s = -_PREDICT_EVERY_S
 
     # -------------------------------------------------------------- the steps of a run
@@ -226,6 +227,8 @@ class Controller:
     # -------------------------------------------------------------- the loop
 
     def _step(self) -> None:
+        # One who asks is answered a step later, when what had happened by then is known.
+        was_asked, self._is_asked = self._is_asked, False
         arrivals = self._agent.wait(self._wait_s())
         self._heed_signals()  # first: what arrived must not start more after a Ctrl-C
         for arrival in arrivals:
@@ -245,7 +248,7 @@ class Controller:
             end_s = self._state.predicted_end_s(now_s)
             if end_s is not None:
                 self._tell(events.EndPredicted(now_s, end_s))
-        if self._listener.asks_for_status():
+        if was_asked or self._listener.asks_for_status():
             self._show_status()
         self._listener.on_tick()
 
@@ -255,21 +258,19 @@ class Controller:
         return min([_TICK_S, *(max(0.0, at_s - now_s) for at_s in known if at_s is not None)])
 
     def _arrived(self, arrival: Arrival) -> None:
-        match arrival:
-            case ZygoteLost(how):
-                self._zygote_lost(how)
-            case FromZygote(messages.ProcessStarted(unit, pid)):
+        match arrival:  # the most frequent first
+            case FromUnit(unit, messages.ReportMade(_, report)):
+                self._attempts.reported(unit, self._listener.restore_report(report))
+            case FromUnit(unit, messages.TestBegan(theirs, at_s)):
+                test, began_s = self._ours(unit, theirs), at_s - self._zero_s
+                self._attempts.began(unit, test, began_s)
+                self._obey(self._handle(happenings.TestBegan(unit, test), began_s))
+            case FromUnit(unit, messages.TestEnded() as ended):
+                self._test_ended(unit, ended)
+            case FromUnit(unit, messages.ProcessStarted(pid)):
                 self._attempts.started(unit, pid)
             case FromZygote(messages.ProcessEnded() as ended):
                 self._process_ended(ended)
-            case FromUnit(unit, messages.TestBegan(theirs)):
-                test = self._ours(unit, theirs)
-                self._attempts.began(unit, test, self._now_s())
-                self._happened(happenings.TestBegan(unit, test))
-            case FromUnit(unit, messages.ReportMade(_, report)):
-                self._attempts.reported(unit, self._listener.restore_report(report))
-            case FromUnit(unit, messages.TestEnded() as ended):
-                self._test_ended(unit, ended)
             case FromUnit(unit, messages.Hungry()):
                 self._happened(happenings.UnitHungry(unit))
             case FromUnit(unit, messages.Dropped(tests)):
@@ -281,6 +282,8 @@ class Controller:
                 self._listener.on_warning(warning)
             case FromZygote(messages.WarningRecorded() as warning):
                 self._listener.on_warning(warning)
+            case ZygoteLost(how):
+                self._zygote_lost(how)
             case _:
                 pass  # a report of the session's end: nothing depends on it
 
@@ -295,9 +298,14 @@ class Controller:
         """Have the state decide, and do what it says."""
         self._obey(self._handle(happening))
 
-    def _handle(self, happening: happenings.Happening) -> Sequence[happenings.Instruction]:
-        """Have the state decide; where it may start something, alone on this machine."""
-        now_s = self._now_s()
+    def _handle(
+        self, happening: happenings.Happening, at_s: float | None = None
+    ) -> Sequence[happenings.Instruction]:
+        """Have the state decide; where it may start something, alone on this machine.
+
+        `at_s`: when it happened, if that was not now.
+        """
+        now_s = self._now_s() if at_s is None else at_s
         if not isinstance(happening, MAY_START):
             return self._state.handle(happening, now_s)
         with self._neighbours.deciding(self._state, now_s):
@@ -352,6 +360,7 @@ class Controller:
                 lane=start.lane,
                 environment=environment,
                 attempt=self._attempts.start(start),
+                on_gpu=bool(start.gpus),
                 fresh=fresh,
             )
         )
@@ -374,17 +383,16 @@ class Controller:
         return test if self._tests[first].is_fresh else self._our_index[test]
 
     def _test_ended(self, unit: int, ended: messages.TestEnded) -> None:
-        now_s = self._now_s()
+        ended_s = ended.at_s - self._zero_s
         test = self._ours(unit, ended.test)
         if ended.without_gpu:
             self._attempts.used_no_gpu(unit)
         out_of_memory = self._attempts.ran_out_of_memory(unit)
-        happening = happenings.TestEnded(unit, test, out_of_memory)
-        instructions = self._handle(happening)
+        instructions = self._handle(happenings.TestEnded(unit, test, out_of_memory), ended_s)
         if happenings.RetryAlone(unit, test) in instructions:
-            self._attempts.to_be_retried(unit, now_s)
+            self._attempts.to_be_retried(unit, ended_s)
         else:
-            self._attempts.ended(unit, now_s)
+            self._attempts.ended(unit, ended_s)
         self._obey([each for each in instructions if not isinstance(each, happenings.RetryAlone)])
         if ended.stop is not None and self._stop is None:
             self._stop = StopRun(ended.stop, exits=ended.exits, exit_status=ended.exit_status)
@@ -395,8 +403,10 @@ class Controller:
     def _process_ended(self, ended: messages.ProcessEnded) -> None:
         now_s = self._now_s()
         self._memory.look()
-        ran_out = self._attempts.host_memory_ran_out()
-        happening = happenings.UnitEnded(ended.unit, self._attempts.died_of_memory(ended.unit))
+        is_clean = ended.wait_status == 0 and ended.problem is None
+        ran_out = self._attempts.host_memory_ran_out(now_s, is_urgent=not is_clean)
+        of_memory = not is_clean and self._attempts.died_of_memory(ended.unit)
+        happening = happenings.UnitEnded(ended.unit, of_memory)
         rest: list[happenings.Instruction] = []
         instructions = self._handle(happening)
         for instruction in instructions:
@@ -460,7 +470,7 @@ class Controller:
     def _heed_signals(self) -> None:
         for number in self._signals.taken():
             if number == STATUS_SIGNAL:
-                self._show_status()
+                self._is_asked = True
                 continue
             is_first = self._stop is None
             if is_first:

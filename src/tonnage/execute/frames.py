@@ -13,6 +13,7 @@ from collections.abc import Iterator
 _LENGTH = struct.Struct(">Q")
 _READ_BYTES = 1 << 16
 _MAX_FDS = 64
+_to_text = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def encode(value: object) -> bytes:
@@ -20,8 +21,7 @@ def encode(value: object) -> bytes:
 
     What JSON does not know (a path in a test's `record_property`) travels as its text.
     """
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)
-    body = text.encode("ascii")
+    body = _to_text(value).encode("ascii")
     return _LENGTH.pack(len(body)) + body
 
 

@@ -14,6 +14,7 @@ import pytest
 from tonnage.execute import messages
 from tonnage.execute.child import Places, become_test_process
 from tonnage.execute.family import die_with_parent
+from tonnage.execute.frames import FrameSocket
 from tonnage.execute.relay import Relay
 from tonnage.execute.zygote import prepare
 
@@ -29,6 +30,7 @@ def main(fd: int, order: str) -> int:
     die_with_parent(parent)
     sock = socket.socket(fileno=fd)
     sock.set_inheritable(False)
+    FrameSocket(sock).send(messages.to_json(messages.ProcessStarted(os.getpid())))
     relay = Relay()
     unit = _FreshUnit(opening, start, relay, sock, parent)
     config = prepare(opening, [relay, unit])

@@ -3,7 +3,7 @@
 On the wire a message is a JSON object: its class name under `is`, its fields beside it.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from tonnage.markers.requirement import Requirement
@@ -42,7 +42,7 @@ class StartProcess:
 
     Its socket travels beside the message. `last`: no more tests will follow. `lane` is a number
     that no other process alive has. `environment` is added to the zygote's own. `attempt` counts
-    from 1. `fresh`: a new interpreter instead of a fork.
+    from 1. `fresh`: a new interpreter instead of a fork. `on_gpu`: it was given one.
     """
 
     unit: int
@@ -52,6 +52,7 @@ class StartProcess:
     environment: dict[str, str]
     attempt: int = 1
     fresh: "FreshStart | None" = None
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +176,6 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessStarted:
-    """A unit's process runs. It leads a session of its own."""
-
-    unit: int
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
 class ProcessEnded:
     """A unit's process ended (a `waitpid` status); what it left behind has been ended.
 
@@ -202,12 +195,20 @@ class ProcessEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessStarted:
+    """The process runs, and leads a session of its own: its first message."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class TestBegan:
-    """The process begins this test now."""
+    """The process begins this test, at this time of the machine's monotonic clock."""
 
     __test__ = False
 
     test: int
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +221,17 @@ class ReportMade:
 
 @dataclass(frozen=True, slots=True)
 class TestEnded:
-    """The process is done with this test.
+    """The process is done with this test, at this time of the machine's monotonic clock.
 
     `stop`: the test or a plugin wants the session to stop, as `session.shouldstop` does. `exits`:
     by leaving it at once, as `pytest.exit` does, with `exit_status` if given. `without_gpu`: what
-    execute.gpu_use can tell for certain.
+    execute.gpu_use can tell for certain of a process that was given one.
     """
 
     __test__ = False
 
     test: int
+    at_s: float
     stop: str | None = None
     exits: bool = False
     exit_status: int | None = None
@@ -267,8 +269,8 @@ Message = (
     | WarningRecorded
     | CollectionFinished
     | SessionEnded
-    | ProcessStarted
     | ProcessEnded
+    | ProcessStarted
     | TestBegan
     | ReportMade
     | TestEnded
@@ -282,16 +284,25 @@ _CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args
 
 def to_json(message: Message) -> dict[str, Any]:
     """The message as plain JSON data."""
+    fields = _fields(message)
     if isinstance(message, CollectionFinished):
-        fields = asdict(message)
-        for test in fields["tests"]:
-            test["requirement"]["exclusive"] = sorted(test["requirement"]["exclusive"])
-    elif isinstance(message, StartProcess):
-        fields = asdict(message)
-    else:
-        # Not asdict: it copies whole reports, and these fields are plain data already.
-        fields = {name: getattr(message, name) for name in message.__dataclass_fields__}
+        # Thousands of tests, few of which differ in what they need.
+        needs: dict[Requirement, int] = {}
+        fields["tests"] = [
+            {**_fields(test), "requirement": needs.setdefault(test.requirement, len(needs))}
+            for test in message.tests
+        ]
+        fields["requirements"] = [
+            {**_fields(each), "exclusive": sorted(each.exclusive)} for each in needs
+        ]
+    elif isinstance(message, StartProcess) and message.fresh is not None:
+        fields["fresh"] = _fields(message.fresh)
     return {"is": type(message).__name__, **fields}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    # Not asdict: it copies whole reports, and these fields are plain data already.
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def from_json(data: Any) -> Message:
@@ -299,16 +310,20 @@ def from_json(data: Any) -> Message:
     fields = dict(data)
     kind = _CLASSES[fields.pop("is")]
     if kind is CollectionFinished:
-        fields["tests"] = [_collected_test(test) for test in fields["tests"]]
+        needs = list(map(_requirement, fields.pop("requirements")))
+        fields["tests"] = [
+            CollectedTest(**{**test, "requirement": needs[test["requirement"]]})
+            for test in fields["tests"]
+        ]
     elif kind is StartProcess and fields["fresh"] is not None:
         fields["fresh"] = FreshStart(**fields["fresh"])
     message: Message = kind(**fields)
     return message
 
 
-def _collected_test(data: dict[str, Any]) -> CollectedTest:
-    needs = dict(data["requirement"])
+def _requirement(data: dict[str, Any]) -> Requirement:
+    needs = dict(data)
     needs["exclusive"] = frozenset(needs["exclusive"])
     needs["gpu_names"] = tuple(needs["gpu_names"])
     needs["engine_caps"] = tuple((name, value) for name, value in needs["engine_caps"])
-    return CollectedTest(**{**data, "requirement": Requirement(**needs)})
+    return Requirement(**needs)

@@ -36,9 +36,8 @@ class _Leader:
     after it has ended with `wait_status`.
     """
 
-    unit: int
+    start: messages.StartProcess
     pid: int
-    stacks: str
     kill_at_s: float | None = None
     dumper: int | None = None
     keeper: int | None = None
@@ -111,13 +110,12 @@ class Supervisor:
                 problem = f"no process could be started: {error.strerror}"
                 self._send(messages.ProcessEnded(message.unit, 1 << 8, [], problem))
             else:
-                self._leaders[pid] = _Leader(message.unit, pid, self._stacks_of(message))
-                self._send(messages.ProcessStarted(message.unit, pid))
+                self._leaders[pid] = _Leader(message, pid)
             finally:
                 os.close(fd)
         elif isinstance(message, messages.EndProcess):
             for leader in self._leaders.values():
-                if leader.unit == message.unit:
+                if leader.start.unit == message.unit:
                     self._begin_ending(leader, message.grace_s)
 
     # -------------------------------------------------------------- ending a process tree
@@ -138,7 +136,7 @@ class Supervisor:
         if dumper == 0:
             try:
                 self.leave()
-                dump_stacks(leader.pid, below, leader.stacks)
+                dump_stacks(leader.pid, below, self._stacks_of(leader.start))
             finally:
                 os._exit(0)
         leader.dumper = dumper
@@ -187,9 +185,7 @@ class Supervisor:
         leader.wait_status = status
         if leader.dumper is not None:
             signal_all((leader.dumper,), signal.SIGKILL)
-        known = self._leaders.keys() | self._kept.keys() | self._dumpers.keys()
-        new = (pid for pid in children_of(os.getpid()) if pid not in known)
-        leader.keeper = next(filter(is_keeper, new), None)
+        leader.keeper = next(filter(is_keeper, self._orphans()), None)
         if leader.keeper is None:
             self._over(leader, torn_down=None)
         else:
@@ -199,9 +195,14 @@ class Supervisor:
     def _over(self, leader: _Leader, *, torn_down: bool | None) -> None:
         self._send(
             messages.ProcessEnded(
-                leader.unit, leader.wait_status, self._sweep(), fixtures_torn_down=torn_down
+                leader.start.unit, leader.wait_status, self._sweep(), fixtures_torn_down=torn_down
             )
         )
+
+    def _orphans(self) -> list[int]:
+        """What moved up to us from processes that are gone, keepers at work apart."""
+        known = self._leaders.keys() | self._kept.keys() | self._dumpers.keys()
+        return [pid for pid in children_of(os.getpid()) if pid not in known]
 
     def _sweep(self) -> list[str]:
         """End what moved up to us from processes that are gone; who it was, for the report.
@@ -210,9 +211,7 @@ class Supervisor:
         """
         found: dict[int, str] = {}
         for _ in range(_SWEEP_ROUNDS):
-            ours = self._leaders.keys() | self._dumpers.keys()
-            orphans = [pid for pid in children_of(os.getpid()) if pid not in ours]
-            if not orphans or self._kept:
+            if self._kept or not (orphans := self._orphans()):
                 break
             family = [*orphans, *(below for pid in orphans for below in descendants_of(pid))]
             for pid in family:

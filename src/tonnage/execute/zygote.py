@@ -104,7 +104,10 @@ class Zygote:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         # Configured, plugins are told that they work for another process, by variable too.
+        worker_input = session.config.workerinput  # type: ignore[attr-defined]
         os.environ["PYTEST_XDIST_WORKER"] = "gw0"
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(worker_input["workercount"])
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = worker_input["testrunuid"]
         base_temp = Path(self._opening.base_temp)
         pytest_internals.use_base_temp(session.config, base_temp / "collection")
         self._look_for_hazards("conftest.py and plugins")

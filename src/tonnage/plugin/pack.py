@@ -1,5 +1,6 @@
 """`--pack` inside pytest: the user's own session becomes the controller of a packed run."""
 
+import gc
 import os
 import signal
 import sys
@@ -113,6 +114,9 @@ class PackPlugin:
         self._screen = Screen(self._config, self._clock)
         self._screen.start(self._events)
         assert self._controller is not None
+        # What is loaded by now stays: neither the run nor the end of the session need look at it
+        # again for garbage.
+        gc.freeze()
         try:
             self._controller.execute()
         except StopRun as stop:

@@ -23,6 +23,7 @@ def main(descriptor: int, order: str) -> int:
     arguments, directory, output = json.loads(order)
     sock = socket.socket(fileno=descriptor)
     sock.set_inheritable(False)
+    channel = FrameSocket(sock)
     adopt_orphans()
 
     def start(message: messages.StartProcess, report: int) -> int:
@@ -43,9 +44,10 @@ def main(descriptor: int, order: str) -> int:
             )
         # Its end is the supervisor's to collect.
         process.returncode = 0
+        channel.send(messages.to_json(messages.ProcessStarted(process.pid)))
         return process.pid
 
-    Supervisor(FrameSocket(sock), start, lambda _: output).serve()
+    Supervisor(channel, start, lambda _: output).serve()
     return 0
 
 
