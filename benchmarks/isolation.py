@@ -5,7 +5,8 @@
 Every side runs the same generated tests, two at a time. One fresh interpreter per test is measured
 on a sample and multiplied up: all of them would take an hour. The suite with a heavy import loads
 torch in every test file where torch is installed, else a generated module that costs a second.
-pytest-isolate is a side where it is installed.
+The real suite is one that examples/real_suites.py fetches. pytest-isolate is a side where it is
+installed.
 
 PYTHONDONTWRITEBYTECODE is taken out of the environment of every side, and one run of each way of
 starting pytest goes before the timed ones, so that no side compiles modules while it is measured.
@@ -23,7 +24,11 @@ from pathlib import Path
 
 from _side_by_side import Row, environment, interleave, options, report, time_pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+import real_suites
+
 SLOTS = 2
+REAL_SUITE = "itsdangerous"
 PACK = ("--pack", "--slots", str(SLOTS), "--gpus", "none")
 HEAVY = """
 import time
@@ -127,6 +132,32 @@ def heavy(directory: Path, module: str, tests: int, sample: int, repetitions: in
     ]  # fmt: skip
 
 
+def real(name: str, cache: Path, repetitions: int) -> list[Row]:
+    """The rows about a published suite as it is; all sides must end its tests alike."""
+    suite = next(suite for suite in real_suites.SUITES if suite.name == name)
+    archive = real_suites.fetch(suite, cache)
+    python = real_suites.install(suite, archive, cache)
+    sources = real_suites.unpack(archive, cache, suite)
+    plain = real_suites.run(python, sources, suite, real_suites.PLAIN, cache)
+
+    def timed(way: str) -> float:
+        run = real_suites.run(python, sources, suite, way, cache)
+        if unlike := real_suites.differences(plain, run):
+            sys.exit(f"{name}, {way}: not as plain pytest ends it: {unlike[0]}")
+        return run.seconds
+
+    times = interleave(
+        {way: partial(timed, way) for way in ("test", "worker", real_suites.XDIST)}, repetitions
+    )
+    what = f"{name} {suite.version}, its {len(plain.ended)} tests, {SLOTS} at a time"
+    xdist = (f"pytest -n {SLOTS}", times[real_suites.XDIST])
+    return [
+        Row(f"{what}: long-lived workers", "--pack --isolation worker", times["worker"],
+            *xdist, at_most=1.0),
+        Row(f"{what}: a process per test", "--pack --isolation test", times["test"], *xdist),
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Run all comparisons and print their rows."""
     chosen = options(__doc__.splitlines()[0])
@@ -136,6 +167,7 @@ def main() -> None:
         rows = [
             *trivial(Path(scratch, "trivial"), tests, sample, repetitions),
             *heavy(Path(scratch, "heavy"), module, tests, sample, repetitions),
+            *real(REAL_SUITE, real_suites.DEFAULT_CACHE.resolve(), repetitions),
         ]
         if importlib.util.find_spec("pytest_isolate"):
             rows += other_isolation(Path(scratch, "other"), tests, repetitions)
