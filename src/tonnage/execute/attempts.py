@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tonnage.devices.host_memory import oom_kills
 from tonnage.execute import happenings, messages
 from tonnage.execute.child import Places
 from tonnage.execute.family import signal_name
@@ -61,7 +60,11 @@ class _Unit:
 
 
 class Attempts:
-    """The attempts of one run. `places_of` says where a unit keeps its output."""
+    """The attempts of one run.
+
+    `places_of` says where a unit keeps its output, `oom_kills` how many processes the kernel has
+    killed so far for want of host memory.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Attempts:
         tests: Sequence[RunTest],
         locations: Sequence[Location],
         places_of: Callable[[int, int], Places],
+        oom_kills: Callable[[], int | None],
     ) -> None:
         self._audience = audience
         self._tests = tests
@@ -76,6 +80,7 @@ class Attempts:
         self._places_of = places_of
         self._units: dict[int, _Unit] = {}
         self._earlier: dict[int, list[Any]] = {}  # reports of a test's attempts that do not count
+        self._count_oom_kills = oom_kills
         self._oom_kills = oom_kills()
         self.durations_s: dict[str, float] = {}  # by job, of the attempts that counted
 
@@ -218,7 +223,7 @@ class Attempts:
 
     def host_memory_ran_out(self) -> bool:
         """Whether the kernel has killed a process for want of host memory since the last call."""
-        before, self._oom_kills = self._oom_kills, oom_kills()
+        before, self._oom_kills = self._oom_kills, self._count_oom_kills()
         return None not in (before, self._oom_kills) and (self._oom_kills or 0) > (before or 0)
 
     def host_memory_notice(self, number: int) -> str:

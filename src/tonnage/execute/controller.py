@@ -17,7 +17,7 @@ from tonnage.execute.attempts import Attempts, Audience
 from tonnage.execute.caps import Caps
 from tonnage.execute.collecting import Collection, collect, collect_again, lost
 from tonnage.execute.environment import unit_environment
-from tonnage.execute.family import end_marked, signal_name
+from tonnage.execute.family import signal_name
 from tonnage.execute.jobs import RunTest, describe_gpus, machine_of, run_tests
 from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
@@ -138,7 +138,7 @@ class Controller:
         self._our_index: dict[int, int] = {}  # the zygote's index of a test -> ours
         self._tests: list[RunTest] = []
         self._state = RunState((), self._machine, timeout_grace_s=0.0)
-        self._attempts = Attempts(listener, (), (), self._agent.places)
+        self._attempts = Attempts(listener, (), (), self._agent.places, self._agent.oom_kills)
         self._zygotes = 1
         self._end_at_s: float | None = None  # end what runs
         self._give_up_at_s: float | None = None  # end the zygote itself
@@ -187,7 +187,11 @@ class Controller:
             slow_after_s=self._settings.slow_after_s,
         )
         self._attempts = Attempts(
-            self._listener, self._tests, self._collection.locations(), self._agent.places
+            self._listener,
+            self._tests,
+            self._collection.locations(),
+            self._agent.places,
+            self._agent.oom_kills,
         )
         planned = tuple(map(_planned, self._tests))
         self._tell(events.TestsCollected(self._now_s(), planned))
@@ -221,7 +225,7 @@ class Controller:
         """Wait for the end of the zygote, and end everything that is still there."""
         self._agent.close()
         self._neighbours.close()
-        end_marked(self._settings.run_id)
+        self._agent.end_strays()
 
     # -------------------------------------------------------------- the loop
 
@@ -434,7 +438,7 @@ class Controller:
 
     def _zygote_lost(self, how: str) -> None:
         """Go on with a new zygote: what ran is lost, what waited is not."""
-        end_marked(self._settings.run_id)
+        self._agent.end_strays()
         losses = 0
         for instruction in self._handle(happenings.AgentLost()):
             if isinstance(instruction, happenings.TestLost):

@@ -47,6 +47,9 @@ class PackPlugin:
         self._slots = cpus if options.slots == "auto" else options.slots
         self._settings = settings
         self._early = config.stash[EARLY]
+        if self._early.ended:
+            who = ", ".join(self._early.ended)
+            notices.append(f"a run that was killed had left processes behind, now ended: {who}")
         self._run_directory = self._early.directory
         self._mps: MpsDaemon | None = None
         self._nodes = Nodes(config, workers=self._slots, run_id=self._early.run_id)
