@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fake_nvml import FakeNvml
-from tests.packed import PATIENCE_S, outcomes, processes_of
+from tests.packed import PATIENCE_S, outcomes, processes_of, wait_until
 
 # Tests that have nothing to do with the fault, of every kind: their results must not change.
 BYSTANDERS = """
@@ -220,17 +220,6 @@ def _is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait for something another process does; fails after a long time."""
-    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
-        try:
-            while not is_true():
-                assert clock.poll() is None, "it never came"
-                select.select([], [], [], 0.01)
-        finally:
-            clock.kill()
 
 
 def suffer(fault: Fault, directory: Path, nvml: FakeNvml) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.groups import own_group
-from tests.integration.test_pack_signals import wait_until
-from tests.packed import PATIENCE_S
+from tests.packed import PATIENCE_S, wait_until
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -58,9 +57,9 @@ def test_the_next_run_ends_what_it_left_and_says_so(group, pytester):
         wait_until((pytester.path / "pid").exists)
         left = int((pytester.path / "pid").read_text())
         [zygote] = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-        os.kill(int(zygote), signal.SIGSTOP)  # so that it cannot clean up in between
-        os.kill(run.pid, signal.SIGKILL)
+        os.kill(run.pid, signal.SIGSTOP)  # so that it cannot clean up in between
         os.kill(int(zygote), signal.SIGKILL)
+        os.kill(run.pid, signal.SIGKILL)
     assert not has_ended(left)
     with packed_in(group, pytester.path, "-k", "nothing") as following:
         output, _ = following.communicate(timeout=PATIENCE_S)

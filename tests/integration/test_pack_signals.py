@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.packed import PATIENCE_S, outcomes, processes_of
+from tests.packed import PATIENCE_S, outcomes, processes_of, wait_until
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -77,15 +77,6 @@ class Run:
         """Wait for the end; the exit status."""
         self.output += self.process.communicate(timeout=PATIENCE_S)[0].decode()
         return self.process.returncode
-
-
-def wait_until(is_true) -> None:
-    """Wait for something another process does; fails after a long time."""
-    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
-        while not is_true():
-            assert clock.poll() is None, "it never came"
-            select.select([], [], [], 0.01)
-        clock.kill()
 
 
 @pytest.fixture

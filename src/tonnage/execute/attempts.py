@@ -331,10 +331,9 @@ class Attempts:
         if unit.test is None:
             self.began(number, test, now_s)
         places = self._places_of(number, unit.start.lane)
-        sections = [
+        output = [
             (title, text)
             for title, text in (
-                ("Stacks when it ended", stacks(Path(places.stacks))),
                 ("Captured stdout, last lines", tail(Path(places.out))),
                 ("Captured stderr, last lines", tail(Path(places.err))),
             )
@@ -347,7 +346,8 @@ class Attempts:
                 phase=phase_in_hand(unit.reports),
                 outcome=outcome,
                 text=reason,
-                sections=sections,
+                stacks=stacks(Path(places.stacks)),
+                output=output,
                 duration_s=now_s - unit.began_s,
             )
         )
