@@ -15,8 +15,9 @@ from tonnage.devices.host_memory import host_memory_mib
 from tonnage.devices.open import open_devices
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
+from tonnage.execute.caller import RunSettings, StopRun
 from tonnage.execute.caps import Caps
-from tonnage.execute.controller import Controller, RunSettings, StopRun
+from tonnage.execute.controller import Controller
 from tonnage.execute.mps import MpsDaemon
 from tonnage.execute.settled import SAID, SETTLED
 from tonnage.execute.undeclared import outgrown
