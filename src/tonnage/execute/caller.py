@@ -55,6 +55,9 @@ class Listener(Audience, Protocol):
     def wants_to_stop(self) -> bool:
         """Whether no more tests should run (`-x`, `--maxfail`)."""
 
+    def on_hangup(self) -> None:
+        """The terminal is gone, if there was one: nothing can be written to it any more."""
+
     def on_tick(self) -> None:
         """A moment to redraw."""
 

@@ -354,6 +354,8 @@ class Controller:
             if number == STATUS_SIGNAL:
                 self._show_status()
                 continue
+            if number == signal.SIGHUP:
+                self._listener.on_hangup()
             is_first = self._stop is None
             if is_first:
                 self._stop = StopRun(signal_name(number), signal_number=number)

@@ -275,6 +275,11 @@ class PackPlugin:
         assert self._session is not None
         return bool(self._session.shouldfail or self._session.shouldstop)
 
+    def on_hangup(self) -> None:
+        """Report to the files alone if the terminal was closed."""
+        assert self._screen is not None
+        self._screen.hang_up()
+
     def on_tick(self) -> None:
         """Redraw, and let nothing that happened wait to be recorded."""
         assert self._screen is not None
