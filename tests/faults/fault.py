@@ -73,6 +73,7 @@ class Fault:
     run, so that theirs may be missing (but not wrong). `next_run_cleans`: nobody is left to remove
     the run's directories, which the next run does. `nvml`: on a card that a driver library of our
     own making shows. `needs_mounts`: the fault changes what is mounted, for its run alone.
+    `needs_cgroups`: it is cleaned up after only where they can be written.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Fault:
     next_run_cleans: bool = False
     nvml: bool = False
     needs_mounts: bool = False
+    needs_cgroups: bool = False
 
 
 class Victim:
@@ -240,7 +242,6 @@ def suffer(fault: Fault, directory: Path, nvml: FakeNvml) -> None:
             assert theirs.items() <= BYSTANDERS_RESULT.items(), victim.text
         for text in fault.says:
             assert text in victim.text, f"{text!r} is not in:\n{victim.text}"
-        wait_until(lambda: not processes_of(victim.mark))
         if fault.next_run_cleans:
             command = [
                 sys.executable,
