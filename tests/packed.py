@@ -1,7 +1,10 @@
 """Running pytest in a subprocess on a small suite, plain and packed, and reading what it did."""
 
 import os
+import select
+import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,17 @@ def outcomes(junit: Path) -> dict[str, str]:
 
 
 KINDS = ("skipped", "failure", "error")
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Wait for something another process does; fails after a long time."""
+    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
+        try:
+            while not is_true():
+                assert clock.poll() is None, "it never came"
+                select.select([], [], [], 0.01)
+        finally:
+            clock.kill()
 
 
 def processes_of(marker: str) -> list[int]:

@@ -1,5 +1,7 @@
 """pytest-rerunfailures: reruns happen within the attempt, and are shown."""
 
+import xml.etree.ElementTree as ET
+
 import pytest
 from tests.compat.beside import packed, plain
 from tests.packed import load_only, outcomes
@@ -55,6 +57,10 @@ def test_tests_are_run_again_and_counted_as_in_pytest(pytester, monkeypatch, lev
     assert expected.parseoutcomes()["rerun"] == 5
     assert outcomes(pytester.path / "out.xml") == cases
     assert result.ret == expected.ret == pytest.ExitCode.TESTS_FAILED
+    # Each rerun once, though pytest-rerunfailures makes an element of every attempt.
+    elements = [element.tag for element in ET.parse(pytester.path / "out.xml").iter()]
+    kinds = ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
+    assert sum(map(elements.count, kinds)) == 5
     result.stdout.fnmatch_lines_random(
         [
             "*rerun test summary info*",

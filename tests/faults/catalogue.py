@@ -628,6 +628,34 @@ def in_controller() -> Iterator[Fault]:
         next_run_cleans=True,
     )
 
+    def killed_together(victim: Victim) -> None:
+        victim.wait_for("running")
+        victim.process.send_signal(signal.SIGSTOP)  # so that it cannot clean up in between
+        victim.signal_zygote(signal.SIGKILL)
+        victim.process.kill()
+
+    yield Fault(
+        "controller-and-zygote-killed",
+        CONTROLLER,
+        "the run's own process and the one that starts the tests are killed in the same instant, "
+        "while a process in a session of its own, without any environment, is in the background",
+        "where cgroups can be written, the next run ends that process and says so",
+        """
+        @cpu
+        def test_waits():
+            shell = f"(sleep 600; : {os.environ['MARK']}) &"
+            subprocess.run(["/bin/sh", "-c", shell], env={}, start_new_session=True)
+            (HERE / "running").touch()
+            time.sleep(600)
+        """,
+        {},
+        status=-9,
+        inject=killed_together,
+        bystanders=False,
+        next_run_cleans=True,
+        needs_cgroups=True,
+    )
+
     def closed(victim: Victim) -> None:
         victim.wait_for("running")
         assert victim.process.stdout is not None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fake_nvml import FakeNvml
-from tests.packed import PATIENCE_S, outcomes, processes_of
+from tests.packed import PATIENCE_S, outcomes, processes_of, wait_until
 
 # Tests that have nothing to do with the fault, of every kind: their results must not change.
 BYSTANDERS = """
@@ -73,6 +73,7 @@ class Fault:
     run, so that theirs may be missing (but not wrong). `next_run_cleans`: nobody is left to remove
     the run's directories, which the next run does. `nvml`: on a card that a driver library of our
     own making shows. `needs_mounts`: the fault changes what is mounted, for its run alone.
+    `needs_cgroups`: it is cleaned up after only where they can be written.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Fault:
     next_run_cleans: bool = False
     nvml: bool = False
     needs_mounts: bool = False
+    needs_cgroups: bool = False
 
 
 class Victim:
@@ -222,17 +224,6 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait for something another process does; fails after a long time."""
-    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
-        try:
-            while not is_true():
-                assert clock.poll() is None, "it never came"
-                select.select([], [], [], 0.01)
-        finally:
-            clock.kill()
-
-
 def suffer(fault: Fault, directory: Path, nvml: FakeNvml) -> None:
     """Run the fault and check everything about it; raises AssertionError."""
     victim = Victim(fault, directory, nvml)
@@ -251,7 +242,6 @@ def suffer(fault: Fault, directory: Path, nvml: FakeNvml) -> None:
             assert theirs.items() <= BYSTANDERS_RESULT.items(), victim.text
         for text in fault.says:
             assert text in victim.text, f"{text!r} is not in:\n{victim.text}"
-        wait_until(lambda: not processes_of(victim.mark))
         if fault.next_run_cleans:
             command = [
                 sys.executable,

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.catalogue import FAULTS
 from tests.faults.fault import suffer
 from tests.faults.page import PAGE, page
+from tests.groups import own_group
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -21,6 +22,9 @@ pytestmark = [
 def test_a_fault_harms_nobody_else_and_leaves_nothing(fault, tmp_path, fake_nvml):
     if fault.needs_mounts and subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("mounts cannot be changed for a single process here")
+    if fault.needs_cgroups:
+        with own_group(tmp_path.name):
+            pass  # else it has skipped this test
     suffer(fault, tmp_path, fake_nvml)
 
 

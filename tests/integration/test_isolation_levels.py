@@ -76,7 +76,7 @@ def test_a_crash_tears_the_shared_fixtures_down_and_the_rest_goes_on(pytester, n
     result.stdout.fnmatch_lines(
         [
             "*died of SIGABRT; the fixtures it shared were torn down; "
-            "1 test of its batch go on in a new process"
+            "1 test of its batch goes on in a new process"
         ]
     )
     seen = [what for what, _ in notes()]

@@ -3,11 +3,14 @@
 import os
 import pty
 import select
+import signal
 import sys
 import termios
 
 import pytest
 from tests.packed import PATIENCE_S
+
+from tonnage.record.runs import recorded_run
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -67,3 +70,15 @@ def test_a_key_asks_for_the_status_and_the_terminal_is_as_before(tmp_path, monke
     after = termios.tcgetattr(terminal.fd)
     assert terminal.finish() == 0, terminal.shown
     assert after == before
+
+
+def test_a_terminal_that_is_closed_ends_the_run_and_the_record_says_how(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_it.py").write_text(SUITE)
+    terminal = Terminal()
+    terminal.read_until("1 running")
+    os.close(terminal.fd)
+    _, status = os.waitpid(terminal.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    [run] = (tmp_path / ".tonnage" / "runs").iterdir()
+    assert recorded_run(run).ending == "signal 1"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.packed import PATIENCE_S, outcomes, processes_of
+from tests.packed import PATIENCE_S, outcomes, processes_of, wait_until
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -77,15 +77,6 @@ class Run:
         """Wait for the end; the exit status."""
         self.output += self.process.communicate(timeout=PATIENCE_S)[0].decode()
         return self.process.returncode
-
-
-def wait_until(is_true) -> None:
-    """Wait for something another process does; fails after a long time."""
-    with subprocess.Popen(["sleep", str(PATIENCE_S)]) as clock:
-        while not is_true():
-            assert clock.poll() is None, "it never came"
-            select.select([], [], [], 0.01)
-        clock.kill()
 
 
 @pytest.fixture
@@ -193,3 +184,21 @@ def test_a_run_that_is_asked_says_what_it_does(packed):
     assert "1 test ended, 2 running, 2 waiting" in packed.output
     (packed.directory / "go").touch()
     assert packed.finish() == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("command", ["run", "lint", "--version"])
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, command):
+    # Whatever is imported next is interrupted: by a finder that is asked before all others.
+    code = """
+import sys
+from tonnage.cli.start import main
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, command], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

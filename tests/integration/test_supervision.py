@@ -1,11 +1,12 @@
 """Tests that hang, leave things behind or run long: ended, named, noticed."""
 
-import shutil
 import sys
 import xml.etree.ElementTree as ET
 
 import pytest
 from tests.packed import outcomes, processes_of, run
+
+from tonnage.execute.stack_dumps import find_py_spy
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -116,7 +117,26 @@ pytest_internals.tear_down_all = lambda session: os.abort()
     result.stdout.fnmatch_lines(["note: the process of *::test_passes died of SIGABRT after its*"])
 
 
-@pytest.mark.skipif(shutil.which("py-spy") is None, reason="py-spy is not installed")
+def test_a_crash_is_told_in_full_to_junit_as_well(pytester):
+    pytester.makepyfile(
+        """
+import os, sys
+def test_crashes():
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    os.abort()
+"""
+    )
+    run(pytester, "--junitxml=out.xml", "-o", "junit_logging=all")
+    case = next(ET.parse(pytester.path / "out.xml").iter("testcase"))
+    failure = case.find("failure")
+    assert failure.get("message") == "crashed: the process died of SIGABRT"
+    assert "in test_crashes" in failure.text
+    assert "to stdout" in case.findtext("system-out")
+    assert "to stderr" in case.findtext("system-err")
+
+
+@pytest.mark.skipif(find_py_spy() is None, reason="py-spy is not installed")
 def test_the_stacks_of_other_python_processes_are_asked_for_too(pytester):
     pytester.makepyprojecttoml("[tool.tonnage]\ntimeout_grace_s = 5\n")
     pytester.makepyfile(

@@ -6,10 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from tests.packed import PATIENCE_S
+from tests.packed import PATIENCE_S, wait_until
 
 from tonnage.devices.ledger import LEDGER_VARIABLE, Ledger, cards_of
 
@@ -84,13 +83,6 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "ledger").mkdir()
     Ledger.create(tmp_path / "ledger", cards_of([CAPACITY_MIB]))
     return tmp_path
-
-
-def wait_until(condition):
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def reserved_mib(place):

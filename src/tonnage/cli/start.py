@@ -9,6 +9,13 @@ import sys
 
 def main() -> None:
     """Run the command that the command line names, and exit with its status."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while something is imported: later each command sees to it
+        sys.exit(130)
+
+
+def _run() -> None:
     if sys.argv[1:2] == ["lint"]:
         from tonnage.cli.lint import lint
 

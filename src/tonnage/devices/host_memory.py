@@ -24,15 +24,15 @@ def host_memory_mib(root: Path = Path("/")) -> int | None:
     return mib_from_bytes(min(limits)) if limits else None
 
 
-def oom_kills(root: Path = Path("/")) -> int | None:
+def oom_kills(root: Path = Path("/"), group: Path | None = None) -> int | None:
     """How many processes the kernel has killed here for want of host memory, ever.
 
-    Counted for this process's cgroup and those below it where that can be read, else for the
-    whole machine; None where the system does not say.
+    Counted for `group` and those below it where the kernel counts there, else for this process's
+    cgroup, else for the whole machine; None where the system does not say.
     """
     files = [
         directory / name
-        for directory in cgroup_directories(root, "memory")
+        for directory in (*filter(None, (group,)), *cgroup_directories(root, "memory"))
         for name in ("memory.events", "memory.oom_control")
     ]
     for path in (*files, root / "proc/vmstat"):

@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tonnage.devices.host_memory import oom_kills
 from tonnage.execute import messages
 from tonnage.execute.child import Places
-from tonnage.execute.family import signal_name
+from tonnage.execute.family import end_marked, signal_name
 from tonnage.execute.frames import FrameSocket
 from tonnage.execute.launch import Launched, launch
 from tonnage.execute.output import stacks
@@ -65,6 +66,7 @@ class Agent:
         self._opening = opening
         self._run_id = run_id
         self._launched: Launched | None = launched  # not yet in use
+        self._cgroup = launched.cgroup
         self._inherit_output = inherit_output  # with -s tests write to the terminal themselves
         self._selector = selectors.DefaultSelector()
         self._zygote: Launched | None = None
@@ -98,7 +100,10 @@ class Agent:
         launched, self._launched = self._launched, None
         if launched is None:
             self._end_zygote()
-            launched = launch(self.log, self._run_id, inherit_output=self._inherit_output)
+            launched = launch(
+                self.log, self._run_id, self._cgroup, inherit_output=self._inherit_output
+            )
+        launched.wait_until_inside()
         self._zygote = launched
         self._channel = FrameSocket(launched.sock)
         self._selector.register(launched.sock, selectors.EVENT_READ, self._channel)
@@ -113,6 +118,19 @@ class Agent:
         """End the zygote, and everything below it, whatever it is doing; `wait` will say so."""
         if self._zygote is not None:
             self._zygote.end()
+
+    def end_strays(self) -> None:
+        """End what the zygote and its units have left behind, now that they are gone."""
+        if self._cgroup is not None:
+            self._cgroup.end()
+        end_marked(self._run_id)  # without such a group, or stepped out of it
+
+    def oom_kills(self) -> int | None:
+        """How many processes have been killed for want of host memory, ours alone if that is known.
+
+        None where the system does not say.
+        """
+        return oom_kills(group=None if self._cgroup is None else self._cgroup.path)
 
     def start_unit(self, start: messages.StartProcess) -> None:
         """Have the zygote start a unit."""

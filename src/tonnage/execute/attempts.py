@@ -4,17 +4,14 @@ The state decides what happens to a test; here its reports are gathered until it
 attempt counts, then events and reports go to the run's listener.
 """
 
-import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tonnage.devices.host_memory import oom_kills
 from tonnage.execute import happenings, messages
 from tonnage.execute.child import Places
-from tonnage.execute.family import signal_name
+from tonnage.execute.endings import dirty_end, why_lost
 from tonnage.execute.jobs import RunTest
 from tonnage.execute.out_of_memory import says_out_of_memory
 from tonnage.execute.output import stacks, tail
@@ -28,7 +25,7 @@ from tonnage.execute.verdict import (
 )
 from tonnage.record import events
 from tonnage.record.outcomes import Outcome
-from tonnage.units import format_gib, plural
+from tonnage.units import format_gib
 
 Location = tuple[str, int | None, str]
 
@@ -63,7 +60,11 @@ class _Unit:
 
 
 class Attempts:
-    """The attempts of one run. `places_of` says where a unit keeps its output."""
+    """The attempts of one run.
+
+    `places_of` says where a unit keeps its output, `oom_kills` how many processes the kernel has
+    killed so far for want of host memory.
+    """
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Attempts:
         tests: Sequence[RunTest],
         locations: Sequence[Location],
         places_of: Callable[[int, int], Places],
+        oom_kills: Callable[[], int | None],
     ) -> None:
         self._audience = audience
         self._tests = tests
@@ -78,6 +80,7 @@ class Attempts:
         self._places_of = places_of
         self._units: dict[int, _Unit] = {}
         self._earlier: dict[int, list[Any]] = {}  # reports of a test's attempts that do not count
+        self._count_oom_kills = oom_kills
         self._oom_kills = oom_kills()
         self._oom_seen_s = 0.0
         self.durations_s: dict[str, float] = {}  # by job, of the attempts that counted
@@ -92,10 +95,6 @@ class Attempts:
     def started(self, unit: int, pid: int) -> None:
         """The unit's process is there."""
         self._units[unit].pid = pid
-
-    def first_test(self, unit: int) -> int:
-        """The test that the unit was started with."""
-        return self._units[unit].start.tests[0]
 
     def leaders(self) -> dict[int, int]:
         """The units by the pid of their process."""
@@ -197,7 +196,9 @@ class Attempts:
         host_memory_ran_out: bool,
     ) -> None:
         """The process ended with the test in hand, and that is its result."""
-        reason = self._why_lost(loss, ended, host_memory_ran_out)
+        reason = why_lost(
+            self._tests[loss.test], loss, ended, host_memory_ran_out=host_memory_ran_out
+        )
         self._make_up(loss.unit, loss.test, loss.outcome, reason, now_s)
         self.ended(loss.unit, now_s)
 
@@ -227,7 +228,7 @@ class Attempts:
         if not is_urgent and now_s - self._oom_seen_s < _OOM_LOOK_S:
             return False
         self._oom_seen_s = now_s
-        before, self._oom_kills = self._oom_kills, oom_kills()
+        before, self._oom_kills = self._oom_kills, self._count_oom_kills()
         return None not in (before, self._oom_kills) and (self._oom_kills or 0) > (before or 0)
 
     def host_memory_notice(self, number: int) -> str:
@@ -242,11 +243,10 @@ class Attempts:
 
         Neither a pass nor a failure of that test: something crashed while the process went away.
         """
-        code = os.waitstatus_to_exitcode(ended.wait_status)
         unit = self._units[ended.unit]
-        if code == 0 or ended.problem is not None or unit.told_to_end:
+        how = dirty_end(ended.wait_status)
+        if how is None or ended.problem is not None or unit.told_to_end:
             return None
-        how = f"died of {signal_name(-code)}" if code < 0 else f"exited with status {code}"
         return f"the process of {self._tests[unit.latest].node_id} {how} after its last test"
 
     def told_to_end(self, number: int) -> None:
@@ -302,43 +302,15 @@ class Attempts:
             )
         )
 
-    def _why_lost(
-        self,
-        loss: happenings.TestLost,
-        ended: messages.ProcessEnded | None,
-        host_memory_ran_out: bool,
-    ) -> str:
-        if loss.outcome is Outcome.TIMEOUT:
-            test = self._tests[loss.test]
-            its = "its declared" if test.requirement.timeout_s is not None else "the run's"
-            return (
-                f"timeout: ran longer than {its} {test.limit_s:g} s, did not stop, "
-                "and was ended with everything it had started"
-            )
-        if loss.outcome is Outcome.LOST or ended is None:
-            return "lost: the process that starts the tests is gone, and this test with it"
-        how = ended.problem or _how_it_ended(ended.wait_status, host_memory_ran_out)
-        reason = f"crashed: {how}"
-        if ended.fixtures_torn_down is not None:
-            reason += (
-                "; the fixtures it shared were torn down"
-                if ended.fixtures_torn_down
-                else "; tearing down the fixtures it shared failed"
-            )
-        if loss.going_on:
-            reason += f"; {plural(loss.going_on, 'test')} of its batch go on in a new process"
-        return reason
-
     def _make_up(self, number: int, test: int, outcome: Outcome, reason: str, now_s: float) -> None:
         """The reports that a test could not make itself, with what its process left."""
         unit = self._units[number]
         if unit.test is None:
             self.began(number, test, now_s)
         places = self._places_of(number, unit.start.lane)
-        sections = [
+        output = [
             (title, text)
             for title, text in (
-                ("Stacks when it ended", stacks(Path(places.stacks))),
                 ("Captured stdout, last lines", tail(Path(places.out))),
                 ("Captured stderr, last lines", tail(Path(places.err))),
             )
@@ -351,16 +323,8 @@ class Attempts:
                 phase=phase_in_hand(unit.reports),
                 outcome=outcome,
                 text=reason,
-                sections=sections,
+                stacks=stacks(Path(places.stacks)),
+                output=output,
                 duration_s=now_s - unit.began_s,
             )
         )
-
-
-def _how_it_ended(wait_status: int, host_memory_ran_out: bool) -> str:
-    code = os.waitstatus_to_exitcode(wait_status)
-    if code >= 0:
-        return f"the process exited with status {code} in the middle of the test"
-    if code == -signal.SIGKILL and host_memory_ran_out:
-        return "host memory ran out, and the kernel killed the process"
-    return f"the process died of {signal_name(-code)}"

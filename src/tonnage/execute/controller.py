@@ -5,30 +5,25 @@ What happens reaches a `Listener` as values; pytest's hooks and the reports are 
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 from tonnage.clock import Clock
 from tonnage.devices.open import Devices
 from tonnage.execute import happenings, messages
 from tonnage.execute.agent import Agent, Arrival, FromUnit, FromZygote, ZygoteLost
-from tonnage.execute.attempts import Attempts, Audience
-from tonnage.execute.caps import Caps
+from tonnage.execute.attempts import Attempts
+from tonnage.execute.caller import Listener, RunSettings, StopRun
 from tonnage.execute.collecting import Collection, collect, collect_again, lost
-from tonnage.execute.environment import unit_environment
-from tonnage.execute.family import end_marked, signal_name
+from tonnage.execute.family import signal_name
 from tonnage.execute.jobs import RunTest, describe_gpus, machine_of, run_tests
-from tonnage.execute.launch import Launched
 from tonnage.execute.memory_watch import MemoryWatch
 from tonnage.execute.neighbours import MAY_START, Neighbours
+from tonnage.execute.orders import Orders
 from tonnage.execute.signals import STATUS_SIGNAL, Signals
 from tonnage.execute.state import RunState
 from tonnage.execute.status import status_lines
-from tonnage.execute.undeclared import Undeclared, undeclared_notice
-from tonnage.markers.requirement import Isolation
+from tonnage.execute.undeclared import undeclared_notice
 from tonnage.record import events
-from tonnage.record.measured import Measured
 from tonnage.record.outcomes import Outcome
 from tonnage.schedule.bounds import lower_bound
 from tonnage.units import format_duration, plural
@@ -40,74 +35,6 @@ _END_LIMIT_S = 20.0
 # A zygote that is lost is replaced this often: something that kills it again and again is no
 # accident.
 _MOST_ZYGOTES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What a run is told: what to collect, and Tonnage's own settings."""
-
-    opening: messages.OpenSession
-    launched: Launched
-    run_id: str
-    slots: int
-    memory_mib: int | None
-    isolation: Isolation | None
-    undeclared: Undeclared
-    vram_margin: float
-    timeout_grace_s: float
-    interrupt_grace_s: float
-    slow_after_s: float
-    sample_interval_s: float
-    inherit_output: bool
-    caps: Caps = field(default_factory=Caps)
-    measured: Mapping[str, Measured] = field(default_factory=dict)  # by node id
-
-
-class Listener(Audience, Protocol):
-    """Who is told what happens, in the run's own thread."""
-
-    def restore_report(self, data: dict[str, Any]) -> Any:
-        """A report object from its serialised form."""
-
-    def on_warning(self, warning: messages.WarningRecorded) -> None:
-        """A warning was recorded in a test process."""
-
-    def on_status(self, lines: Sequence[str]) -> None:
-        """Somebody asked what the run is doing; this is it."""
-
-    def asks_for_status(self) -> bool:
-        """Whether somebody did, other than by signal."""
-
-    def on_worker_output(self, worker_output: str) -> None:
-        """Plugins in a test process, or in the zygote at its end, published this."""
-
-    def wants_to_stop(self) -> bool:
-        """Whether no more tests should run (`-x`, `--maxfail`)."""
-
-    def on_tick(self) -> None:
-        """A moment to redraw."""
-
-
-class StopRun(Exception):  # noqa: N818 - nobody's error: the run was asked to end, and has
-    """The run ended before its last test: by a signal, or because a test asked for it.
-
-    `exits`: the test left the session as `pytest.exit` does; `exit_status` None: pytest's own for
-    that.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        signal_number: int | None = None,
-        exits: bool = False,
-        exit_status: int | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.signal_number = signal_number
-        self.exits = exits
-        self.exit_status = exit_status
 
 
 class Controller:
@@ -135,10 +62,10 @@ class Controller:
             self._gpus, settings.slots, settings.memory_mib, settings.vram_margin
         )
         self._collection = Collection([], [], [], is_complete=False)
-        self._our_index: dict[int, int] = {}  # the zygote's index of a test -> ours
         self._tests: list[RunTest] = []
         self._state = RunState((), self._machine, timeout_grace_s=0.0)
-        self._attempts = Attempts(listener, (), (), self._agent.places)
+        self._attempts = Attempts(listener, (), (), self._agent.places, self._agent.oom_kills)
+        self._orders = self._orders_for(self._collection)
         self._zygotes = 1
         self._end_at_s: float | None = None  # end what runs
         self._give_up_at_s: float | None = None  # end the zygote itself
@@ -164,7 +91,6 @@ class Controller:
     def collect(self) -> Collection:
         """Wait for the collection, and weigh it. Raises as execute.collecting.collect does."""
         self._collection = collect(self._agent)
-        self._index_tests()
         self._tests = run_tests(
             self._collection.tests,
             self._gpus,
@@ -188,8 +114,13 @@ class Controller:
             slow_after_s=self._settings.slow_after_s,
         )
         self._attempts = Attempts(
-            self._listener, self._tests, self._collection.locations(), self._agent.places
+            self._listener,
+            self._tests,
+            self._collection.locations(),
+            self._agent.places,
+            self._agent.oom_kills,
         )
+        self._orders = self._orders_for(self._collection)
         planned = tuple(map(_planned, self._tests))
         self._tell(events.TestsCollected(self._now_s(), planned))
         for notice in (*self._collection.notices, *self._undeclared_notice()):
@@ -222,7 +153,7 @@ class Controller:
         """Wait for the end of the zygote, and end everything that is still there."""
         self._agent.close()
         self._neighbours.close()
-        end_marked(self._settings.run_id)
+        self._agent.end_strays()
 
     # -------------------------------------------------------------- the loop
 
@@ -262,7 +193,7 @@ class Controller:
             case FromUnit(unit, messages.ReportMade(_, report)):
                 self._attempts.reported(unit, self._listener.restore_report(report))
             case FromUnit(unit, messages.TestBegan(theirs, at_s)):
-                test, began_s = self._ours(unit, theirs), at_s - self._zero_s
+                test, began_s = self._orders.ours(unit, theirs), at_s - self._zero_s
                 self._attempts.began(unit, test, began_s)
                 self._obey(self._handle(happenings.TestBegan(unit, test), began_s))
             case FromUnit(unit, messages.TestEnded() as ended):
@@ -274,7 +205,7 @@ class Controller:
             case FromUnit(unit, messages.Hungry()):
                 self._happened(happenings.UnitHungry(unit))
             case FromUnit(unit, messages.Dropped(tests)):
-                ours = tuple(self._ours(unit, test) for test in tests)
+                ours = tuple(self._orders.ours(unit, test) for test in tests)
                 self._happened(happenings.TestsDropped(unit, ours))
             case FromUnit(_, messages.HandedOver(worker_output)):
                 self._listener.on_worker_output(worker_output)
@@ -286,6 +217,9 @@ class Controller:
                 self._zygote_lost(how)
             case _:
                 pass  # a report of the session's end: nothing depends on it
+
+    def _orders_for(self, collection: Collection) -> Orders:
+        return Orders(self._tests, collection, self._devices, self._settings.caps, os.environ)
 
     def _begin(self) -> None:
         now_s = self._now_s()
@@ -315,10 +249,10 @@ class Controller:
         for instruction in instructions:
             match instruction:
                 case happenings.StartUnit():
-                    self._start_unit(instruction)
-                case happenings.FeedUnit(unit, tests, last, drop):
-                    theirs = [self._theirs(test) for test in tests]
-                    self._agent.feed(unit, messages.MoreTests(theirs, last, drop))
+                    attempt = self._attempts.start(instruction)
+                    self._agent.start_unit(self._orders.start(instruction, attempt))
+                case happenings.FeedUnit(unit):
+                    self._agent.feed(unit, self._orders.feed(instruction))
                 case happenings.EndUnit(unit, gently):
                     grace_s = self._settings.timeout_grace_s if gently else 0.0
                     self._attempts.told_to_end(unit)
@@ -339,52 +273,9 @@ class Controller:
 
     # -------------------------------------------------------------- units and their tests
 
-    def _start_unit(self, start: happenings.StartUnit) -> None:
-        test = self._tests[start.tests[0]]
-        environment = unit_environment(
-            os.environ,
-            self._gpu_environment(start.gpus),
-            test.requirement,
-            self._settings.caps.environment(test.requirement, start.gpus),
-        )
-        fresh = None
-        if test.is_fresh:
-            path = self._collection.tests[test.index].path
-            node_ids = [self._tests[index].node_id for index in start.tests]
-            fresh = messages.FreshStart(path, node_ids)
-        self._agent.start_unit(
-            messages.StartProcess(
-                unit=start.unit,
-                tests=[self._theirs(index) for index in start.tests],
-                last=start.last,
-                lane=start.lane,
-                environment=environment,
-                attempt=self._attempts.start(start),
-                on_gpu=bool(start.gpus),
-                fresh=fresh,
-            )
-        )
-
-    def _gpu_environment(self, gpus: tuple[str, ...]) -> dict[str, str]:
-        # Without any GPU on the machine the caller's mask stays as it is.
-        if not self._devices.gpus:
-            return {}
-        return self._devices.environment_for(gpus)
-
-    def _index_tests(self) -> None:
-        self._our_index = {theirs: ours for ours, theirs in self._collection.zygote_index.items()}
-
-    def _theirs(self, test: int) -> int:
-        """The number by which a unit knows a test; one in a new interpreter knows ours."""
-        return self._collection.zygote_index.get(test, test)
-
-    def _ours(self, unit: int, test: int) -> int:
-        first = self._attempts.first_test(unit)
-        return test if self._tests[first].is_fresh else self._our_index[test]
-
     def _test_ended(self, unit: int, ended: messages.TestEnded) -> None:
         ended_s = ended.at_s - self._zero_s
-        test = self._ours(unit, ended.test)
+        test = self._orders.ours(unit, ended.test)
         if ended.without_gpu:
             self._attempts.used_no_gpu(unit)
         out_of_memory = self._attempts.ran_out_of_memory(unit)
@@ -405,8 +296,7 @@ class Controller:
         self._memory.look()
         is_clean = ended.wait_status == 0 and ended.problem is None
         ran_out = self._attempts.host_memory_ran_out(now_s, is_urgent=not is_clean)
-        of_memory = not is_clean and self._attempts.died_of_memory(ended.unit)
-        happening = happenings.UnitEnded(ended.unit, of_memory)
+        happening = happenings.UnitEnded(ended.unit, self._attempts.died_of_memory(ended.unit))
         rest: list[happenings.Instruction] = []
         instructions = self._handle(happening)
         for instruction in instructions:
@@ -444,7 +334,7 @@ class Controller:
 
     def _zygote_lost(self, how: str) -> None:
         """Go on with a new zygote: what ran is lost, what waited is not."""
-        end_marked(self._settings.run_id)
+        self._agent.end_strays()
         losses = 0
         for instruction in self._handle(happenings.AgentLost()):
             if isinstance(instruction, happenings.TestLost):
@@ -462,7 +352,7 @@ class Controller:
         again = collect_again(self._agent, self._collection, lambda: self._signals.wants_to_stop)
         if again is not None:
             self._collection = again
-            self._index_tests()
+            self._orders.collected_again(again)
             self._happened(happenings.TimePassed())
 
     # -------------------------------------------------------------- ending before the end
@@ -472,6 +362,8 @@ class Controller:
             if number == STATUS_SIGNAL:
                 self._is_asked = True
                 continue
+            if number == signal.SIGHUP:
+                self._listener.on_hangup()
             is_first = self._stop is None
             if is_first:
                 self._stop = StopRun(signal_name(number), signal_number=number)

@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from tonnage.execute import pytest_internals
+from tonnage.execute.cgroup import RunCgroup
 from tonnage.execute.environment import zygote_environment
 from tonnage.execute.family import descendants_of, signal_all
 
@@ -26,10 +28,17 @@ _BOOT = (
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A zygote's interpreter and our end of its socket."""
+    """A zygote's interpreter, our end of its socket, and the group that it is in, if any."""
 
     process: "subprocess.Popen[bytes]"
     sock: socket.socket
+    cgroup: RunCgroup | None
+    _entering: threading.Thread | None
+
+    def wait_until_inside(self) -> None:
+        """Wait until it is in its group; from then on it may start others."""
+        if self._entering is not None:
+            self._entering.join()
 
     def end(self) -> None:
         """End the process and everything below it; harmless when it has ended."""
@@ -46,7 +55,7 @@ def command(module: str, fd: int, argument: str) -> list[str]:
     return [sys.executable, *flags, "-c", code, str(fd), argument, *sys.path]
 
 
-def launch(log: Path, run_id: str, *, inherit_output: bool) -> Launched:
+def launch(log: Path, run_id: str, cgroup: RunCgroup | None, *, inherit_output: bool) -> Launched:
     """Start a zygote of this run. What it prints itself goes to `log`, or where ours goes."""
     ours, theirs = socket.socketpair()
     with theirs, log.open("wb") as file:
@@ -60,5 +69,10 @@ def launch(log: Path, run_id: str, *, inherit_output: bool) -> Launched:
             env=zygote_environment(os.environ, run_id),
             start_new_session=True,
         )
+    entering = None
+    if cgroup is not None:
+        # The kernel takes its time over it, and we have other things to do meanwhile.
+        entering = threading.Thread(target=cgroup.enter, args=(process.pid,), daemon=True)
+        entering.start()
     ours.setblocking(False)
-    return Launched(process, ours)
+    return Launched(process, ours, cgroup, entering)

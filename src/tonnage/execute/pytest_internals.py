@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
@@ -76,6 +76,15 @@ def capture_into(config: pytest.Config, out_path: str, err_path: str) -> None:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             os.dup2(fd, capture.tmpfile.fileno(), inheritable=False)
             os.close(fd)
+
+
+def saved_by_capture(config: pytest.Config) -> Iterator[int]:
+    """The descriptors of this session's real output, which its capture puts back at its end."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    multi = None if manager is None else manager._global_capturing
+    for capture in () if multi is None else (multi.out, multi.err):
+        if isinstance(capture, FDCaptureBase):
+            yield capture.targetfd_save
 
 
 def use_base_temp(config: pytest.Config, path: Path) -> None:

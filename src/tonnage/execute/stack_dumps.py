@@ -8,6 +8,7 @@ write to the unit's file, each under a line that says who it is.
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ _PY_SPY_LIMIT_S = 5.0
 
 def dump_stacks(leader: int, below: Sequence[int], path: str) -> None:
     """Append the stacks of a test process and its descendants to the file at `path`."""
-    py_spy = shutil.which("py-spy")
+    py_spy = find_py_spy()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         for pid in (leader, *below)[:_MOST_PROCESSES]:
@@ -38,6 +39,11 @@ def dump_stacks(leader: int, below: Sequence[int], path: str) -> None:
                 _spy(py_spy, pid, fd)
     finally:
         os.close(fd)
+
+
+def find_py_spy() -> str | None:
+    """Where it is installed: on the path, or beside an interpreter that is not."""
+    return shutil.which("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
 
 
 def _answers(pid: int) -> bool:

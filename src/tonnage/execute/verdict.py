@@ -60,22 +60,25 @@ def made_up_reports(
     phase: Phase,
     outcome: Outcome,
     text: str,
-    sections: Sequence[tuple[str, str]] = (),
+    stacks: str = "",
+    output: Sequence[tuple[str, str]] = (),
     duration_s: float = 0.0,
 ) -> list[pytest.TestReport]:
     """The reports a test would have made, had its process lived: a failure in `phase`.
 
-    A failure in setup or teardown shows as an error. The teardown report ends the test for
-    plugins that wait for it.
+    A failure in setup or teardown shows as an error. `stacks` are told with the reason, as they
+    stand for its traceback. `output` is on both reports, as with pytest: some plugins look for it
+    on the failed one, the JUnit writer on the last, which ends the test.
     """
+    told = f"{text}\n\n{stacks}" if stacks else text
     failed = pytest.TestReport(
         nodeid=node_id,
         location=location,
         keywords={},
         outcome="failed",
-        longrepr=pytest_internals.Explanation(text),
+        longrepr=pytest_internals.Explanation(told, text),
         when=phase,
-        sections=list(sections),
+        sections=list(output),
         duration=duration_s,
         tonnage_outcome=outcome.value,
     )
@@ -88,6 +91,7 @@ def made_up_reports(
         outcome="passed",
         longrepr=None,
         when="teardown",
+        sections=list(output),
     )
     return [failed, ended]
 

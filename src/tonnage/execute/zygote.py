@@ -19,6 +19,7 @@ import pytest
 
 from tonnage.devices.fork_safety import current_hazards
 from tonnage.execute import messages, pytest_internals
+from tonnage.execute.cgroup import leave_and_remove
 from tonnage.execute.child import Places, become_test_process
 from tonnage.execute.collected import collected_tests
 from tonnage.execute.family import adopt_orphans, die_with_parent
@@ -161,6 +162,7 @@ class Zygote:
         if end is None:
             for path in self._opening.cleanup:
                 shutil.rmtree(path, ignore_errors=True)
+            leave_and_remove(os.environ["TONNAGE_RUN"])
             os._exit(1)
         session.testsfailed = int(end.exit_status == pytest.ExitCode.TESTS_FAILED)
         return True

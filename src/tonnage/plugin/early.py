@@ -9,6 +9,7 @@ import pytest
 from tonnage.clock import SystemClock
 from tonnage.devices.scratch import ScratchDirectory
 from tonnage.errors import OptionError
+from tonnage.execute.cgroup import RunCgroup, end_abandoned
 from tonnage.execute.launch import Launched, launch
 from tonnage.record.store import new_run_id
 
@@ -50,11 +51,15 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class EarlyStart:
-    """What exists of a run before its options have been read. `end` takes it all back."""
+    """What exists of a run before its options have been read. `end` takes it all back.
+
+    `ended`: processes of runs that were killed, found and ended now.
+    """
 
     run_id: str
     scratch: ScratchDirectory
     launched: Launched
+    ended: list[str]
 
     @property
     def directory(self) -> Path:
@@ -62,8 +67,10 @@ class EarlyStart:
         return self.scratch.path
 
     def end(self) -> None:
-        """End the process if it still runs, and remove the directory."""
+        """End the process if it still runs, and all that it has started; remove the directory."""
         self.launched.end()
+        if self.launched.cgroup is not None:
+            self.launched.cgroup.remove()
         self.scratch.remove()
 
 
@@ -99,8 +106,10 @@ def start_early(config: pytest.Config) -> EarlyStart:
     scratch = ScratchDirectory("tonnage-run-")
     run_id = new_run_id(SystemClock().wall_s())
     output = shows_output(config.option)
-    launched = launch(log_of(scratch.path), run_id, inherit_output=output)
-    early = EarlyStart(run_id, scratch, launched)
+    ended = end_abandoned()
+    cgroup = RunCgroup.make(run_id)
+    launched = launch(log_of(scratch.path), run_id, cgroup, inherit_output=output)
+    early = EarlyStart(run_id, scratch, launched, ended)
     config.add_cleanup(early.end)
     return early
 

@@ -16,8 +16,9 @@ from tonnage.devices.host_memory import host_memory_mib
 from tonnage.devices.open import open_devices
 from tonnage.errors import TonnageError
 from tonnage.execute import messages, pytest_internals
+from tonnage.execute.caller import RunSettings, StopRun
 from tonnage.execute.caps import Caps
-from tonnage.execute.controller import Controller, RunSettings, StopRun
+from tonnage.execute.controller import Controller
 from tonnage.execute.mps import MpsDaemon
 from tonnage.execute.settled import SAID, SETTLED
 from tonnage.execute.undeclared import outgrown
@@ -48,6 +49,9 @@ class PackPlugin:
         self._slots = cpus if options.slots == "auto" else options.slots
         self._settings = settings
         self._early = config.stash[EARLY]
+        if self._early.ended:
+            who = ", ".join(self._early.ended)
+            notices.append(f"a run that was killed had left processes behind, now ended: {who}")
         self._run_directory = self._early.directory
         self._mps: MpsDaemon | None = None
         self._nodes = Nodes(config, workers=self._slots, run_id=self._early.run_id)
@@ -274,6 +278,11 @@ class PackPlugin:
         """Whether pytest has seen enough failures."""
         assert self._session is not None
         return bool(self._session.shouldfail or self._session.shouldstop)
+
+    def on_hangup(self) -> None:
+        """Report to the files alone if the terminal was closed."""
+        assert self._screen is not None
+        self._screen.hang_up()
 
     def on_tick(self) -> None:
         """Redraw, and let nothing that happened wait to be recorded."""

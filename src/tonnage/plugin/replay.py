@@ -89,7 +89,7 @@ class Replay:
         for report in reports:
             if noted := getattr(report, "tonnage_xml", None):
                 pytest_internals.add_to_xml(self._config, report, noted)
-            if reruns and report.when == "teardown":
+            if reruns and report is reports[-1]:
                 pytest_internals.add_reruns_to_xml(self._config, report, reruns)
             hook.pytest_runtest_logreport(report=report)
             if outcome := getattr(report, "tonnage_outcome", None):

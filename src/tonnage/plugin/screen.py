@@ -1,5 +1,6 @@
 """Joining pytest's terminal output with the live view: one writes above, one redraws below."""
 
+import os
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,16 @@ class Screen:
         """A moment to redraw."""
         if self._view is not None:
             self._view.tick()
+
+    def hang_up(self) -> None:
+        """Have what is written to a terminal that was closed go nowhere, instead of failing."""
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        for fd in (1, 2, *pytest_internals.saved_by_capture(self._config)):
+            try:
+                os.write(fd, b"")
+            except OSError:
+                os.dup2(nowhere, fd)
+        os.close(nowhere)
 
     def stop(self) -> None:
         """Give the terminal back to pytest."""

@@ -71,8 +71,16 @@ def test_the_phase_in_hand_follows_the_last_report(reports, phase):
 @pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
 def test_made_up_reports_end_with_a_teardown(phase):
     reports = made_up_reports(
-        "a.py::t", ("a.py", 0, "t"), phase=phase, outcome=Outcome.CRASHED, text="crashed: SIGSEGV"
+        "a.py::t",
+        ("a.py", 0, "t"),
+        phase=phase,
+        outcome=Outcome.CRASHED,
+        text="crashed: SIGSEGV",
+        stacks="in test_it",
+        output=[("Captured stdout", "printed")],
     )
+    assert reports[0].longreprtext == "crashed: SIGSEGV\n\nin test_it"
+    assert all(report.capstdout == "printed" for report in reports)
     assert reports[-1].when == "teardown"
     assert outcome_of(reports) is Outcome.CRASHED
     assert reason_of(reports) == "crashed: SIGSEGV"

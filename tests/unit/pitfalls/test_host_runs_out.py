@@ -35,6 +35,15 @@ def test_kills_are_counted_in_the_own_control_group(tmp_path, membership, file, 
     assert oom_kills(machine(tmp_path, files)) == 3
 
 
+def test_a_runs_own_group_is_asked_first_where_the_kernel_counts_there(tmp_path):
+    files = {"proc/self/cgroup": "0::/pod\n", "sys/fs/cgroup/pod/memory.events": "oom_kill 3\n"}
+    root = machine(tmp_path, files)
+    group = root / "sys/fs/cgroup/pod/tonnage-run-1"
+    assert oom_kills(root, group) == 3
+    machine(root, {"sys/fs/cgroup/pod/tonnage-run-1/memory.events": "oom_kill 1\n"})
+    assert oom_kills(root, group) == 1
+
+
 def test_where_the_group_does_not_tell_the_machine_does(tmp_path):
     files = {"proc/self/cgroup": "0::/pod\n", "proc/vmstat": "pgfault 7\noom_kill 2\n"}
     assert oom_kills(machine(tmp_path, files)) == 2
