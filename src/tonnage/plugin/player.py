@@ -12,8 +12,8 @@ import pytest
 from tonnage.execute import pytest_internals
 from tonnage.plugin.replay import Replay
 from tonnage.record.events import AttemptFinished, ReportRecorded
-from tonnage.record.journal import Journal
 from tonnage.record.outcomes import Outcome
+from tonnage.record.reading import Journal
 from tonnage.report.summary import summarise, summary_lines
 
 _Outcome = Literal["passed", "failed", "skipped"]
