@@ -1,6 +1,8 @@
 """Out of memory on a GPU that tests share: tried once more alone, and always shown."""
 
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from tests.packed import run
@@ -49,6 +51,12 @@ def test_neighbour():
 GPUS = ("--gpus", "sim:1x24")
 
 
+def replayed(pytester):
+    """The recorded run, shown again, with a JUnit file in the place of its own."""
+    (pytester.path / "out.xml").unlink()
+    return pytester.run(Path(sys.executable).with_name("tonnage"), "replay", "--junitxml=out.xml")
+
+
 def case(pytester, name):
     """The JUnit element of a test."""
     return next(
@@ -78,12 +86,19 @@ def test_a_pass_on_its_own_is_shown_as_a_retry(pytester):
     assert "attempt 1" in flaky.findtext("system-out", "")
     trace = (pytester.path / "trace.json").read_text()
     assert trace.count("test_neighbour") >= 2
+    again = replayed(pytester)
+    assert again.parseoutcomes() == {"passed": 2, "rerun": 1}
+    assert case(pytester, "test_neighbour").find("flakyFailure").get("type") == "out_of_memory"
 
 
 def test_a_test_too_large_on_its_own_fails_by_itself_after_the_retry(pytester):
     pytester.makepyfile(test_gpu=HEAD + NEIGHBOUR % 30)
     result = run(pytester, *GPUS, "--junitxml=out.xml")
     assert result.parseoutcomes() == {"passed": 1, "failed": 1, "rerun": 1}
+    found = case(pytester, "test_neighbour")
+    assert found.find("rerunFailure").get("type") == "out_of_memory"
+    assert found.find("failure").get("type") == "out_of_memory"
+    assert replayed(pytester).parseoutcomes() == {"passed": 1, "failed": 1, "rerun": 1}
     found = case(pytester, "test_neighbour")
     assert found.find("rerunFailure").get("type") == "out_of_memory"
     assert found.find("failure").get("type") == "out_of_memory"

@@ -136,6 +136,31 @@ def test_crashes():
     assert "to stderr" in case.findtext("system-err")
 
 
+def test_who_began_in_a_process_that_is_being_ended_for_another_begins_again(pytester):
+    pytester.makepyprojecttoml(GRACE)
+    # The first test ends by itself when it is being asked for its stacks; then comes TERM.
+    pytester.makepyfile(
+        """
+import os, pytest, signal, time
+from tonnage.execute.child import DUMP_SIGNAL
+
+@pytest.mark.timeout(0.3)
+def test_late():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, DUMP_SIGNAL})
+    signal.sigwait({DUMP_SIGNAL})
+
+def test_next():
+    with open("begun", "a") as file:
+        file.write("x")
+    while os.path.getsize("begun") < 2:
+        time.sleep(0.01)
+"""
+    )
+    result = run(pytester, "-p", "no:timeout", "--isolation", "module")
+    assert result.parseoutcomes() == {"passed": 2}
+    result.stdout.fnmatch_lines(["note: *::test_next had begun in the process of a test that*"])
+
+
 @pytest.mark.skipif(find_py_spy() is None, reason="py-spy is not installed")
 def test_the_stacks_of_other_python_processes_are_asked_for_too(pytester):
     pytester.makepyprojecttoml("[tool.tonnage]\ntimeout_grace_s = 5\n")

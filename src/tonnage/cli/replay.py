@@ -13,7 +13,7 @@ import typer
 from tonnage.cli.run_argument import split_run
 from tonnage.record.codec import to_data
 from tonnage.record.events import AttemptFinished, ReportRecorded
-from tonnage.record.journal import Journal, read_journal
+from tonnage.record.reading import Journal, read_journal
 from tonnage.record.runs import find_run
 from tonnage.report.trace import write_trace
 

@@ -10,7 +10,7 @@ from tonnage.cli.run_argument import split_run
 from tonnage.devices.scratch import ScratchDirectory
 from tonnage.errors import OptionError, RecordError
 from tonnage.record import events
-from tonnage.record.journal import Journal, is_being_written, read_journal
+from tonnage.record.reading import Journal, is_being_written, read_journal
 from tonnage.record.redact import REDACTED
 from tonnage.record.runs import find_run
 from tonnage.record.totals import last_attempts

@@ -5,61 +5,27 @@ vanish with it: the kernel drops the lock. Whoever decides what to start holds t
 directory from reading the others' files until its own is written: reserve first, then start, and
 one decider at a time.
 
-The directory belongs to nobody in particular (mode 1777). A file is believed only about what its
-owner could claim anyway; symbolic links, other kinds of file, too long ones and garbage are passed
-over.
+The directory belongs to nobody in particular (mode 1777), so a file in it is read with suspicion
+(devices.reserved).
 """
 
 import contextlib
 import fcntl
-import json
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tonnage.devices.liveness import process_start
+from tonnage.devices.reserved import READ, SUFFIX, Neighbour, Reserved, encode, read
 
 DIRECTORY_VARIABLE = "TONNAGE_LOCK_DIR"
 
 _NAME = "tonnage-reservations"
 _LOCK = "lock"
-_SUFFIX = ".run"
-_FORMAT = 1
-_LONGEST_FILE = 64 * 1024
 _MOST_RUNS = 512
-_MOST_MIB = 1 << 32
 # How long to wait for another run that decides just now; it takes a few milliseconds.
 _PATIENCE_S = 0.2
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """One run's hold on one card, in MiB. `used_mib`: what its processes were last seen to have
-    taken of it; None when that cannot be told.
-    """
-
-    reserved_mib: int
-    used_mib: int | None = None
-
-    @property
-    def unused_mib(self) -> int:
-        """What is reserved and not yet seen in use."""
-        return 0 if self.used_mib is None else max(0, self.reserved_mib - self.used_mib)
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Another run. `within`: ids of the runs inside whose tests it was started."""
-
-    run: str
-    pid: int
-    user: int
-    within: tuple[str, ...] = ()
-    cards: Mapping[str, Reserved] = field(default_factory=dict)
 
 
 class ReservationsError(Exception):
@@ -130,17 +96,7 @@ class Reservations:
         """Say what we have reserved, by card. Only inside `deciding`. Raises OSError."""
         if self._own < 0 and not cards:
             return
-        content = json.dumps(
-            {
-                "format": _FORMAT,
-                "run": self._run,
-                "pid": os.getpid(),
-                "started": process_start(os.getpid()) or 0,
-                "pid_namespace": _pid_namespace(),
-                "within": self._within,
-                "cards": {card: [r.reserved_mib, r.used_mib] for card, r in cards.items()},
-            }
-        ).encode()
+        content = encode(self._run, self._within, cards)
         if self._own >= 0 and not os.fstat(self._own).st_nlink:
             os.close(self._own)  # somebody tidied it away
             self._own, self._written = -1, b""
@@ -167,7 +123,7 @@ class Reservations:
 
     @property
     def _name(self) -> str:
-        return f"{self._run}{_SUFFIX}"
+        return f"{self._run}{SUFFIX}"
 
     def _take_turn(self) -> None:
         end_s = time.monotonic() + _PATIENCE_S
@@ -194,12 +150,12 @@ class Reservations:
 
     def _read(self) -> tuple[Neighbour, ...]:
         found = []
-        names = sorted(name for name in os.listdir(self._directory) if name.endswith(_SUFFIX))  # noqa: PTH208
+        names = sorted(name for name in os.listdir(self._directory) if name.endswith(SUFFIX))  # noqa: PTH208
         for name in names[:_MOST_RUNS]:
             if name == self._name:
                 continue
             try:
-                neighbour = self._read_one(name)
+                neighbour = read(self._directory, name)
             except (
                 OSError,
                 ValueError,
@@ -214,61 +170,11 @@ class Reservations:
                     found.append(neighbour)
         return tuple(found)
 
-    def _read_one(self, name: str) -> Neighbour | None:
-        """The run of one file; None when it has ended: its file is then removed, if we may."""
-        try:
-            descriptor = os.open(name, _READ, dir_fd=self._directory)
-        except FileNotFoundError:
-            return None  # its run has just ended
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise ValueError("is no plain file")
-            if not _is_locked(descriptor):
-                with contextlib.suppress(OSError):  # another user's
-                    os.unlink(name, dir_fd=self._directory)
-                return None
-            if status.st_size > _LONGEST_FILE:
-                raise ValueError(f"has {status.st_size} bytes")
-            data = json.loads(os.pread(descriptor, _LONGEST_FILE, 0))
-            if data["format"] != _FORMAT:
-                raise ValueError(f"has format {data['format']!r}")
-            if not _lives(data["pid"], data["started"], data["pid_namespace"]):
-                return None
-            return Neighbour(
-                run=str(data["run"]),
-                pid=int(data["pid"]),
-                user=status.st_uid,
-                within=tuple(map(str, data["within"])),
-                cards={str(card): _reserved(*held) for card, held in data["cards"].items()},
-            )
-        finally:
-            os.close(descriptor)
-
     def _notice(self, name: str, why: Exception) -> None:
         if name not in self._noticed:
             self._noticed.add(name)
             reason = why.strerror if isinstance(why, OSError) else str(why)
             self.notices.append(f"{self.directory / name} is passed over: {reason}")
-
-
-def total(neighbours: Sequence[Neighbour]) -> tuple[dict[str, int], dict[str, int]]:
-    """What they have reserved together, and how much of that is not in use yet; MiB by card."""
-    reserved: dict[str, int] = {}
-    unused: dict[str, int] = {}
-    for neighbour in neighbours:
-        for card, held in neighbour.cards.items():
-            reserved[card] = reserved.get(card, 0) + held.reserved_mib
-            unused[card] = unused.get(card, 0) + held.unused_mib
-    return reserved, unused
-
-
-def _reserved(reserved_mib: object, used_mib: object) -> Reserved:
-    for figure in (reserved_mib, used_mib or 0):
-        if not isinstance(figure, int) or not 0 <= figure <= _MOST_MIB:
-            raise ValueError(f"holds {figure!r} for a number of MiB")
-    assert isinstance(reserved_mib, int)
-    return Reserved(reserved_mib, used_mib if isinstance(used_mib, int) else None)
 
 
 def _open_directory(path: Path) -> int:
@@ -293,42 +199,11 @@ def _open_lock(directory: int) -> int:
     # Opened without O_CREAT if it is there: in a sticky directory the kernel refuses that for
     # another user's file (fs.protected_regular). Reading is enough for a lock.
     try:
-        return os.open(_LOCK, _READ, dir_fd=directory)
+        return os.open(_LOCK, READ, dir_fd=directory)
     except FileNotFoundError:
         with contextlib.suppress(FileExistsError):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             made = os.open(_LOCK, flags, 0o644, dir_fd=directory)
             os.fchmod(made, 0o644)
             os.close(made)
-        return os.open(_LOCK, _READ, dir_fd=directory)
-
-
-def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _lives(pid: int, started: int, namespace: int) -> bool:
-    """Whether the run itself lives, and not only a fork of it that inherited its lock."""
-    if namespace != _pid_namespace():
-        return True  # its pid means nothing here: the lock has to do
-    now = process_start(pid)
-    if now is not None:
-        return now == started
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # another user's, whose /proc entry is hidden from us
-    except (ProcessLookupError, OverflowError):
-        return False
-    return False  # a zombie
-
-
-def _pid_namespace() -> int:
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
-    except OSError:
-        return 0
+        return os.open(_LOCK, READ, dir_fd=directory)

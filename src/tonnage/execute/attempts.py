@@ -212,6 +212,13 @@ class Attempts:
         """The run itself ended the attempt in hand: it has no result."""
         self._units[number].test = None
 
+    def start_over_notice(self, number: int) -> str:
+        """The test in hand begins once more, in words."""
+        return (
+            f"{self._tests[self._units[number].latest].node_id} had begun in the process of a test "
+            "that was ended for its timeout, and begins again in another"
+        )
+
     def survivors_notice(self, number: int, survivors: Sequence[str]) -> str:
         """Who left these processes behind, in words."""
         unit = self._units[number]

@@ -268,7 +268,7 @@ class Controller:
                     self._notice(self._attempts.strayed_notice(unit, label, used_mib))
                 case happenings.Notify(text):
                     self._notice(text)
-                case happenings.TestLost() | happenings.RetryAlone():
+                case happenings.TestLost() | happenings.RetryAlone() | happenings.StartOver():
                     raise AssertionError("these are told where the attempt ended")
 
     # -------------------------------------------------------------- units and their tests
@@ -305,6 +305,9 @@ class Controller:
                     self._test_lost(instruction, ended, host_memory_ran_out=ran_out)
                 case happenings.RetryAlone():
                     self._attempts.lost_to_memory(instruction, now_s)
+                case happenings.StartOver(unit):
+                    self._notice(self._attempts.start_over_notice(unit))
+                    self._attempts.dropped(unit)
                 case _:
                     rest.append(instruction)
         if ran_out and os.waitstatus_to_exitcode(ended.wait_status) != -signal.SIGKILL:
@@ -340,6 +343,8 @@ class Controller:
             if isinstance(instruction, happenings.TestLost):
                 losses += 1
                 self._test_lost(instruction)
+            elif isinstance(instruction, happenings.StartOver):
+                self._attempts.dropped(instruction.unit)
         if self._state.ended_everything:
             return
         if self._zygotes == _MOST_ZYGOTES:

@@ -84,8 +84,8 @@ def describe(pid: int) -> str:
     """`pid 812 (python server.py)`, for people."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        command = b" ".join(words).decode(errors="replace").strip()
-        command = command or Path(f"/proc/{pid}/comm").read_text().strip()
+        command = b" ".join(words).decode(errors="replace")
+        command = " ".join(command.split()) or Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return f"pid {pid}"
     return f"pid {pid} ({command[:80]})"

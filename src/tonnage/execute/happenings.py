@@ -178,6 +178,14 @@ class TestLost:
 
 
 @dataclass(frozen=True, slots=True)
+class StartOver:
+    """The unit was ended for what an earlier test did, with this one in hand: it waits again."""
+
+    unit: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
 class RetryAlone:
     """The test ran out of memory on a GPU that it shared: it will be tried once more, alone."""
 
@@ -226,6 +234,7 @@ Instruction = (
     | EndUnit
     | RefuseTest
     | TestLost
+    | StartOver
     | RetryAlone
     | TestSlow
     | MemoryLeaked

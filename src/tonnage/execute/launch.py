@@ -33,12 +33,12 @@ class Launched:
     process: "subprocess.Popen[bytes]"
     sock: socket.socket
     cgroup: RunCgroup | None
-    _entering: threading.Thread | None
+    entering: threading.Thread | None
 
     def wait_until_inside(self) -> None:
         """Wait until it is in its group; from then on it may start others."""
-        if self._entering is not None:
-            self._entering.join()
+        if self.entering is not None:
+            self.entering.join()
 
     def end(self) -> None:
         """End the process and everything below it; harmless when it has ended."""

@@ -15,13 +15,11 @@ from tonnage.devices.ledger import LEDGER_VARIABLE
 from tonnage.devices.open import Devices
 from tonnage.devices.reservations import (
     Busy,
-    Neighbour,
     Reservations,
     ReservationsError,
-    Reserved,
     default_directory,
-    total,
 )
+from tonnage.devices.reserved import Neighbour, Reserved, total
 from tonnage.execute.happenings import (
     MemoryRead,
     NeighboursRead,

@@ -25,6 +25,7 @@ from tonnage.execute.happenings import (
     Notify,
     RefuseTest,
     RetryAlone,
+    StartOver,
     StartUnit,
     StopAsked,
     TestBegan,
@@ -144,7 +145,7 @@ class RunState:
         times = [
             unit.began_s + limit
             for unit in self._units.values()
-            if unit.current is not None and not unit.late
+            if unit.current is not None and unit.late is None
             if (limit := self._limit_s(unit.current)) is not None
         ]
         times += [
@@ -195,7 +196,8 @@ class RunState:
                 self._units[unit].queue.clear()
                 self._pending.put_back(tests)
             case UnitEnded(unit, out_of_memory):
-                lost = Outcome.TIMEOUT if self._units[unit].late else Outcome.CRASHED
+                is_late = self._units[unit].late is not None
+                lost = Outcome.TIMEOUT if is_late else Outcome.CRASHED
                 self._unit_ended(self._units[unit], lost, out_of_memory, now_s)
                 self._schedule(now_s)
             case AgentLost():
@@ -248,6 +250,11 @@ class RunState:
 
     def _unit_ended(self, unit: Unit, how: Outcome, out_of_memory: bool, now_s: float) -> None:
         lost = unit.current
+        if lost is not None and unit.late is not None and unit.late != lost:
+            # It came to be in hand while the unit was being ended for the one before it.
+            unit.queue.appendleft(lost)
+            self._out.append(StartOver(unit.id, lost))
+            lost = None
         if lost is None and unit.queue and not unit.ran_any:
             # It ended before it began anything: its first test answers for that, or a process
             # that cannot start would be started for ever.
@@ -317,8 +324,8 @@ class RunState:
                 unit.slow_s *= 2
             self._out.append(TestSlow(unit.id, test, elapsed_s))
         limit_s = self._limit_s(test)
-        if limit_s is not None and elapsed_s >= limit_s and not unit.late:
-            unit.late = True
+        if limit_s is not None and elapsed_s >= limit_s and unit.late is None:
+            unit.late = test
             self._out.append(EndUnit(unit.id, gently=True))
 
     def _limit_s(self, test: int) -> float | None:
@@ -345,7 +352,9 @@ class RunState:
         if self._stopping:
             return
         hungry = [
-            unit for unit in self._units.values() if unit.hungry and not unit.last and unit.lives
+            unit
+            for unit in self._units.values()
+            if unit.hungry and not unit.last and unit.lives and unit.late is None
         ]
         if self._pending:
             # A hungry worker's slot counts as free: what is placed there goes to the worker if it

@@ -34,7 +34,7 @@ class Unit:
     ran_any: bool = False
     hungry: bool = False
     dropping: bool = False
-    late: bool = False
+    late: int | None = None  # the test that has outlived its time: the unit is being ended
     ended_s: float | None = None
 
     @property

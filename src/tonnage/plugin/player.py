@@ -10,12 +10,16 @@ from typing import Any, Literal, cast
 import pytest
 
 from tonnage.execute import pytest_internals
+from tonnage.plugin.replay import Replay
 from tonnage.record.events import AttemptFinished, ReportRecorded
-from tonnage.record.journal import Journal
+from tonnage.record.outcomes import Outcome
+from tonnage.record.reading import Journal
 from tonnage.report.summary import summarise, summary_lines
 
 _Outcome = Literal["passed", "failed", "skipped"]
 _Phase = Literal["setup", "call", "teardown"]
+# What a failure is called when its phase and pytest's own words do not tell.
+_OF_OUR_OWN = {Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.CRASHED, Outcome.LOST}
 
 
 class Player:
@@ -24,9 +28,16 @@ class Player:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._said: dict[tuple[str, int], list[ReportRecorded]] = {}
+        self._finished: dict[str, AttemptFinished] = {}  # each test's last attempt, as they ended
+        self._retried_for: dict[str, Outcome] = {}  # what an attempt that does not count came to
         for event in journal.events:
             if isinstance(event, ReportRecorded):
                 self._said.setdefault((event.node_id, event.attempt), []).append(event)
+            elif isinstance(event, AttemptFinished):
+                earlier = self._finished.pop(event.node_id, None)
+                if earlier is not None:
+                    self._retried_for[event.node_id] = earlier.outcome
+                self._finished[event.node_id] = event
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
@@ -47,14 +58,10 @@ class Player:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        hook = session.config.hook
-        for event in self._journal.events:
-            if isinstance(event, AttemptFinished):
-                location = _location(event.node_id)
-                hook.pytest_runtest_logstart(nodeid=event.node_id, location=location)
-                for report in self._reports(event, location):
-                    hook.pytest_runtest_logreport(report=report)
-                hook.pytest_runtest_logfinish(nodeid=event.node_id, location=location)
+        replay = Replay(session)
+        for event in self._finished.values():
+            location = _location(event.node_id)
+            replay.test(event.node_id, location, [*self._reports(event, location)])
         session.shouldfail = session.shouldstop = False  # all of it is shown
         reporter = pytest_internals.terminal(session.config)
         if reporter is not None:
@@ -81,12 +88,16 @@ class Player:
     def _reports(
         self, event: AttemptFinished, location: tuple[str, int | None, str]
     ) -> Iterator[pytest.TestReport]:
-        """The attempt's reports: those recorded, and the passes that say nothing."""
-        said = {each.phase: each for each in self._said.get((event.node_id, event.attempt), ())}
+        """A test's reports: those recorded, of attempts that do not count too, and plain passes."""
+        recorded_ones = self._said.get((event.node_id, event.attempt), ())
+        for each in recorded_ones:
+            if each.outcome == "rerun":
+                yield _report(each, location, self._retried_for.get(event.node_id))
+        said = {each.phase: each for each in recorded_ones if each.outcome != "rerun"}
         passed_for_s = max(0.0, event.duration_s - sum(each.duration_s for each in said.values()))
         for phase in _phases(event, said):
             if (recorded := said.get(phase)) is not None:
-                yield _report(recorded, location)
+                yield _report(recorded, location, event.outcome)
             else:
                 duration_s = passed_for_s if phase == "call" else 0.0
                 yield _plain(event.node_id, location, phase, duration_s)
@@ -102,13 +113,17 @@ def _phases(event: AttemptFinished, said: dict[str, ReportRecorded]) -> Sequence
     return ("setup", "call", "teardown")
 
 
-def _report(said: ReportRecorded, location: tuple[str, int | None, str]) -> pytest.TestReport:
+def _report(
+    said: ReportRecorded, location: tuple[str, int | None, str], outcome: Outcome | None
+) -> pytest.TestReport:
     longrepr: Any = None
     if said.place is not None:
         longrepr = (*said.place, said.text)
     elif said.text:
         longrepr = pytest_internals.Explanation(said.text, said.message)
     extra: dict[str, Any] = {} if said.xfail is None else {"wasxfail": said.xfail}
+    if outcome in _OF_OUR_OWN and said.outcome != "passed":
+        extra["tonnage_outcome"] = outcome.value
     return pytest.TestReport(
         nodeid=said.node_id,
         location=location,

@@ -14,8 +14,8 @@ from typing import Any
 
 from tonnage.errors import RecordError
 from tonnage.record.events import Event
-from tonnage.record.journal import is_being_written, read_journal
 from tonnage.record.measured import Measured, measured_by
+from tonnage.record.reading import is_being_written, read_journal
 from tonnage.record.store import HOME, run_directories, write_whole
 
 MEASURED = "measured.json"

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonnage.record.journal import JOURNAL, is_being_written
+from tonnage.record.journal import JOURNAL
+from tonnage.record.reading import is_being_written
 from tonnage.record.store import HOME, run_directories
 
 _DAY_S = 86400

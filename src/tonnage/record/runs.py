@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from tonnage.errors import RecordError
-from tonnage.record.journal import (
-    JOURNAL,
-    Journal,
-    RunInfo,
-    is_being_written,
-    read_ends,
-    read_journal,
-)
+from tonnage.record.journal import JOURNAL, RunInfo
+from tonnage.record.reading import Journal, is_being_written, read_ends, read_journal
 from tonnage.record.store import find_home, run_directories
 from tonnage.record.totals import Totals
 

@@ -14,10 +14,9 @@ from tonnage.devices.reservations import (
     Busy,
     Reservations,
     ReservationsError,
-    Reserved,
     default_directory,
-    total,
 )
+from tonnage.devices.reserved import Reserved, total
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -29,7 +28,8 @@ pytestmark = [
 OTHER = """
 import sys, time
 from pathlib import Path
-from tonnage.devices.reservations import Reservations, Reserved
+from tonnage.devices.reservations import Reservations
+from tonnage.devices.reserved import Reserved
 mine = Reservations(Path(sys.argv[1]), "other")
 with mine.deciding():
     mine.publish({"GPU-a": Reserved(8192, 1024)})
@@ -121,7 +121,8 @@ def test_whoever_keeps_the_turn_too_long_is_not_waited_for(place, ours, start):
 FORKED = """
 import os, sys
 from pathlib import Path
-from tonnage.devices.reservations import Reservations, Reserved
+from tonnage.devices.reservations import Reservations
+from tonnage.devices.reserved import Reserved
 mine = Reservations(Path(sys.argv[1]), "other")
 with mine.deciding():
     mine.publish({"GPU-a": Reserved(8192, 0)})

@@ -7,7 +7,8 @@ import pytest
 from tonnage.devices.attribution import DEVICE_DELTA, PROCESS_TREE, Attribution
 from tonnage.devices.backend import DeviceGpu
 from tonnage.devices.open import Devices
-from tonnage.devices.reservations import Reservations, Reserved
+from tonnage.devices.reservations import Reservations
+from tonnage.devices.reserved import Reserved
 from tonnage.execute import state
 from tonnage.execute.jobs import RunTest
 from tonnage.execute.neighbours import Neighbours

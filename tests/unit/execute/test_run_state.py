@@ -46,6 +46,7 @@ def suite_of(*requirements, isolation=None, problem=None, path="test_m.py") -> l
 
 
 CPU = Requirement(gpus=0)
+LIMITED = Requirement(gpus=0, timeout_s=1.0)
 
 
 def gpu(gib, gpus=1, **more):
@@ -72,6 +73,7 @@ class Machinery:
     notices: list[str] = field(default_factory=list)
     losses: list[happenings.TestLost] = field(default_factory=list)
     retried: list[int] = field(default_factory=list)
+    started_over: list[int] = field(default_factory=list)
     slow: list[float] = field(default_factory=list)
     leaks: list[happenings.MemoryLeaked] = field(default_factory=list)
     strayed: list[happenings.MemoryStrayed] = field(default_factory=list)
@@ -98,6 +100,8 @@ class Machinery:
                 case happenings.TestLost(_, test):
                     self.lost.append(test)
                     self.losses.append(each)
+                case happenings.StartOver(_, test):
+                    self.started_over.append(test)
                 case happenings.RetryAlone(_, test):
                     self.retried.append(test)
                 case happenings.TestSlow(_, _, elapsed_s):
@@ -142,9 +146,9 @@ class Machinery:
         foreign = foreign or dict.fromkeys((card.uuid for card in CARDS), 0)
         self.tell(happenings.MemoryRead(by_unit or {}, foreign))
 
-    def step(self, unit):
-        """Let one unit do the next thing it would do."""
-        if self.told_to_end.get(unit) is not None:
+    def step(self, unit, *, at_once=True):
+        """Let one unit do the next thing it would do; told to end, it does so at once or later."""
+        if at_once and self.told_to_end.get(unit) is not None:
             self.end_unit(unit)
         elif unit in self.current:
             self.end_test(unit)
@@ -178,7 +182,17 @@ def started(tests, **machine_args) -> Machinery:
 
 
 requirements = st.sampled_from(
-    [CPU, CPU, CPU, gpu(4), gpu(10), gpu(20), gpu(12, gpus=2), Requirement(gpus=1), Requirement()]
+    [
+        CPU,
+        CPU,
+        LIMITED,
+        gpu(4),
+        gpu(10),
+        gpu(20),
+        gpu(12, gpus=2),
+        Requirement(gpus=1),
+        Requirement(),
+    ]
 )
 
 
@@ -203,6 +217,11 @@ def test_every_test_is_dealt_with_once_whatever_happens(wanted, isolation, data)
             machinery.end_test(unit, out_of_memory=True)
         elif chance == 3:
             machinery.lose_agent()
+        elif chance == 4:
+            machinery.now_s += 4.0
+            machinery.tell(happenings.TimePassed())
+        elif chance <= 8:
+            machinery.step(unit, at_once=False)
         else:
             machinery.step(unit)
         machinery.now_s += 0.1
@@ -276,6 +295,36 @@ def test_a_test_past_its_deadline_and_grace_is_ended_gently_once():
     machinery.told_to_end.clear()
     machinery.tell(happenings.TimePassed())
     assert machinery.told_to_end == {}
+
+
+def test_who_is_in_hand_when_the_unit_ends_for_the_test_before_begins_again():
+    limited = Requirement(gpus=0, timeout_s=10.0)
+    machinery = started(suite_of(limited, CPU, CPU, CPU, isolation="module"), slots=1)
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    machinery.now_s = 15.0
+    machinery.tell(happenings.TimePassed())
+    assert machinery.told_to_end == {unit: True}
+    machinery.end_test(unit)  # by itself, at the last moment
+    machinery.begin_test(unit)
+    machinery.end_unit(unit)
+    assert machinery.started_over == [1]
+    assert machinery.lost == []
+    assert [start.tests for start in machinery.starts] == [(0, 1, 2, 3), (1, 2, 3)]
+
+
+def test_a_worker_that_is_being_ended_is_given_no_more_tests():
+    limited = Requirement(gpus=0, timeout_s=10.0)
+    machinery = started(suite_of(limited, CPU, CPU, CPU), slots=1)
+    (unit,) = machinery.queues
+    machinery.begin_test(unit)
+    machinery.now_s = 15.0
+    machinery.tell(happenings.TimePassed())
+    machinery.end_test(unit)
+    machinery.tell(happenings.UnitHungry(unit))
+    assert machinery.queues[unit] == []
+    machinery.end_unit(unit)
+    assert machinery.starts[-1].tests[0] == 1
 
 
 def test_memory_that_is_not_back_keeps_the_card_reserved():

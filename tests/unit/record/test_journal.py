@@ -8,15 +8,9 @@ import pytest
 from tonnage.errors import RecordError
 from tonnage.record import events
 from tonnage.record.codec import line_of
-from tonnage.record.journal import (
-    JOURNAL,
-    JournalWriter,
-    RunInfo,
-    is_being_written,
-    read_ends,
-    read_journal,
-)
+from tonnage.record.journal import JOURNAL, JournalWriter, RunInfo
 from tonnage.record.outcomes import Outcome
+from tonnage.record.reading import is_being_written, read_ends, read_journal
 from tonnage.record.totals import Totals, totals_of
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
