@@ -1,32 +1,37 @@
 """`tonnage profile --apply` and `--diff`: the advised markers, written or shown."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tonnage.lint.edit_marks import EditResult, plan_edits
+from tonnage.lint.edit_marks import EditResult
 from tonnage.lint.source_files import read_source, write_source
 from tonnage.markers.vocabulary import Vocabulary
-from tonnage.profile.apply import Advised, changes_by_file
+from tonnage.profile.apply import Advised, incomplete_files, with_markers
 from tonnage.profile.findings import Profiled
+from tonnage.profile.selection import Standing
 
 
 def apply_markers(
-    found: Sequence[Profiled], vocabulary: Vocabulary, *, writes: bool, say: Callable[[str], None]
+    found: Sequence[Profiled],
+    files: Mapping[Path, Sequence[Standing]],
+    vocabulary: Vocabulary,
+    *,
+    writes: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Write the markers into the test files, or only show the difference.
 
-    What cannot be placed is said with its file and line.
+    `files` are all tests of each file. What cannot be placed is said with its file and line.
     """
     advised = [
         Advised(each.test, each.recommendation) for each in found if each.recommendation is not None
     ]
-    changes = changes_by_file(advised)
-    if not changes:
-        say("The markers are all there already.")
-    for path, wanted in changes.items():
+    is_silent = True
+    for path, wanted in incomplete_files(advised).items():
         source = read_source(path)
-        edited = plan_edits(source.text, wanted, vocabulary.known())
+        edited = with_markers(source.text, wanted, files[path], vocabulary.known())
+        is_silent &= edited.source == source.text and not edited.unplaced
         if writes and edited.source != source.text:
             write_source(path, source, edited.source)
             say(f"written: {_shown(path)}")
@@ -39,6 +44,8 @@ def apply_markers(
             say(f"WARNING: {_shown(path)}:{unplaced.line}: not placed: {unplaced.reason}")
             for line in unplaced.text.splitlines():
                 say(f"    {line}")
+    if is_silent:
+        say("The markers are all there already.")
 
 
 def _difference(before: str, edited: EditResult, name: str) -> list[str]:

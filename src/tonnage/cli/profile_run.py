@@ -103,7 +103,13 @@ def run(request: Request) -> int:
     if request.writes or request.shows:
         from tonnage.cli.profile_apply import apply_markers
 
-        apply_markers(found, settings.vocabulary, writes=request.writes, say=screen.say)
+        apply_markers(
+            found,
+            selection.files,
+            settings.vocabulary,
+            writes=request.writes,
+            say=screen.say,
+        )
     return _status(found)
 
 

@@ -8,13 +8,13 @@ from tonnage.markers.marks import MarkValue
 from tonnage.markers.presets import PRESETS
 from tonnage.profile.findings import confirmed, needs_of, profiled, single_pass
 from tonnage.profile.model import Cap, CapKind, ProbeOutcome, ProbeResult, SearchResult, Verdict
-from tonnage.profile.selection import SelectedTest
+from tonnage.profile.selection import SelectedTest, Standing
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
 SERVING = PRESETS["serving"]
 TEST = SelectedTest(
-    "t.py::test_a", Path("t.py"), 1, ("test_a",), None, 1, False, (MarkValue("vllm"),), frozenset()
+    "t.py::test_a", Path("t.py"), 1, False, (MarkValue("vllm"),), Standing(("test_a",), (), {})
 )
 
 
