@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from tonnage.devices.open import open_devices  # noqa: E402
 from tonnage.devices.spec import parse_gpu_spec  # noqa: E402
 from tonnage.profile.measure import Bench, find_least  # noqa: E402
-from tonnage.profile.model import CapKind, ProbeResult, ProbeSettings  # noqa: E402
+from tonnage.profile.model import CapKind, ProbeResult, ProbeSettings, Verdict  # noqa: E402
 from tonnage.profile.probe import Subject  # noqa: E402
 from tonnage.profile.space import SearchSpace, space_for  # noqa: E402
 
@@ -62,6 +62,18 @@ def bisect(bench: Bench, subject: Subject, space: SearchSpace) -> list[ProbeResu
     return probes
 
 
+def require_torch() -> None:
+    """End with a sentence where the shapes could not allocate on a real GPU."""
+    try:
+        import torch
+    except ImportError as error:
+        sys.exit(f"on a real GPU the shapes allocate with torch, which cannot be imported: {error}")
+    if not torch.cuda.is_available():
+        sys.exit(
+            f"on a real GPU the shapes allocate with torch, and torch {torch.__version__} sees none"
+        )
+
+
 def lowest(probes: list[ProbeResult] | tuple[ProbeResult, ...]) -> float:
     """The lowest cap that passed, as a share of the card."""
     return min(probe.cap.value for probe in probes if probe.passed)
@@ -73,6 +85,8 @@ def compare(bench: Bench, name: str, shape: Shape, is_simulated: bool) -> dict[s
     space = space_for(CapKind.FRACTION, gpu.capacity_mib, is_simulated=is_simulated)
     subject = Subject(f"benchmarks/profiler_shapes.py::test_{name}", (), ROOT)
     found = find_least(bench, subject, space)
+    if found.verdict is not Verdict.FOUND:
+        sys.exit(f"{name}: {found.verdict.value}: {found.probes[-1].reason}")
     plain = bisect(bench, subject, space)
     first = found.probes[0]
     ours_s = sum(probe.total_s for probe in found.probes)
@@ -121,6 +135,8 @@ def main() -> None:
 
     devices = open_devices(parse_gpu_spec(options.gpus), os.environ)
     is_simulated = bool(devices.base_environment)
+    if not is_simulated:
+        require_torch()
     os.environ["PROFILE_SHAPES"] = "simulated" if is_simulated else "torch"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     try:

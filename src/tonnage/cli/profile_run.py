@@ -82,16 +82,17 @@ def run(request: Request) -> int:
         how = {"gpus": gpus, "asked": repr(asked), "arguments": request.arguments}
         kept = ResumeFile(selection.root, how)
         kept.begin(anew=not request.resume)
+        earlier = kept.read()
         session = Session(
             selection,
             devices,
             settings.vocabulary,
-            profiler(asked, selection, devices, settings.vocabulary, Path.cwd()),
+            profiler(asked, selection, devices, settings.vocabulary, Path.cwd(), earlier.begun),
             kept,
             advise=request.recommends,
         )
         with screen:
-            found = session.run(kept.read(), screen.tell)
+            found = session.run(earlier.finished, screen.tell)
     finally:
         devices.close()
     screen.end(found, asked, _command())

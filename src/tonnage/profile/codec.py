@@ -28,7 +28,7 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
         "highest_failing": _cap_to_json(result.highest_failing),
         "peak_mib": result.peak_mib,
         "warnings": list(result.warnings),
-        "probes": [_probe_to_json(probe) for probe in result.probes],
+        "probes": [probe_to_json(probe) for probe in result.probes],
     }
 
 
@@ -36,7 +36,7 @@ def result_from_json(data: Mapping[str, Any]) -> SearchResult:
     """What `result_to_json` made. Raises KeyError, TypeError or ValueError for anything else."""
     return SearchResult(
         verdict=Verdict(data["verdict"]),
-        probes=tuple(_probe_from_json(probe) for probe in data["probes"]),
+        probes=tuple(probe_from_json(probe) for probe in data["probes"]),
         lowest_passing=_cap_from_json(data["lowest_passing"]),
         highest_failing=_cap_from_json(data["highest_failing"]),
         peak_mib=data["peak_mib"],
@@ -67,7 +67,8 @@ def profiled_to_json(each: Profiled) -> dict[str, Any]:
     }
 
 
-def _probe_to_json(probe: ProbeResult) -> dict[str, Any]:
+def probe_to_json(probe: ProbeResult) -> dict[str, Any]:
+    """One probe as plain JSON data, without its samples."""
     plain = {
         each.name: getattr(probe, each.name) for each in fields(probe) if each.name not in _NESTED
     }
@@ -85,7 +86,8 @@ def _probe_to_json(probe: ProbeResult) -> dict[str, Any]:
     }
 
 
-def _probe_from_json(data: Mapping[str, Any]) -> ProbeResult:
+def probe_from_json(data: Mapping[str, Any]) -> ProbeResult:
+    """What `probe_to_json` made. Raises as `result_from_json` does."""
     plain = {name: value for name, value in data.items() if name not in _NESTED}
     cap = _cap_from_json(data["cap"])
     assert cap is not None, "a probe has a cap, if only NONE"

@@ -1,6 +1,7 @@
 """Profiles as text, JSON, CSV and pictures, and the file that a resumed profile reads."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from tonnage.profile.model import (
     Verdict,
 )
 from tonnage.profile.plot import check_plot, plot
-from tonnage.profile.resume import ResumeFile
+from tonnage.profile.resume import Kept, ResumeFile
 from tonnage.profile.samples_csv import COLUMNS, samples_csv
 from tonnage.profile.text import result_lines, table_lines
 
@@ -123,16 +124,16 @@ def test_finished_profiles_are_read_back_and_damage_costs_only_its_line(tmp_path
     file.add("d", SearchResult(Verdict.INTERRUPTED))
     with file.path.open("ab") as handle:
         handle.write(b'\n[]\n{"test": 1}\n\xff\n')
-    assert file.read() == {"a": without_samples(FOUND), "c": without_samples(FOUND)}
-    assert ResumeFile(tmp_path, {"gpus": "nvml"}).read() == {}
+    assert file.read().finished == {"a": without_samples(FOUND), "c": without_samples(FOUND)}
+    assert ResumeFile(tmp_path, {"gpus": "nvml"}).read() == Kept()
     file.begin(anew=False)
-    assert set(file.read()) == {"a", "c"}
+    assert set(file.read().finished) == {"a", "c"}
     other = ResumeFile(tmp_path, {"gpus": "nvml"})
     other.begin(anew=True)
     other.add("e", FOUND)
     file.begin(anew=True)
-    assert file.read() == {}
-    assert set(other.read()) == {"e"}
+    assert file.read() == Kept()
+    assert set(other.read().finished) == {"e"}
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
@@ -148,3 +149,15 @@ def test_a_result_that_cannot_be_kept_is_noted_and_hurts_nothing(tmp_path):
     file.path.mkdir()
     file.add("a", FOUND)
     assert "finished.jsonl" in file.problem
+
+
+def test_the_probes_of_an_unfinished_search_are_kept_until_it_is_finished(tmp_path):
+    file = ResumeFile(tmp_path, {})
+    file.begin(anew=True)
+    probes = [replace(PROBE, samples=(), total_s=seconds) for seconds in (1.0, 2.0)]
+    for probe in probes:
+        file.add_probe("a", probe)
+        file.add_probe("b", probe)
+    file.add("a", FOUND)
+    file.add("b", replace(FOUND, verdict=Verdict.INTERRUPTED))
+    assert file.read().begun == {"b": probes}
