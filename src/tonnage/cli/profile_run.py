@@ -11,6 +11,7 @@ from pathlib import Path
 from tonnage.cli.output_file import write_output
 from tonnage.cli.profile_screen import Screen
 from tonnage.config import load_settings
+from tonnage.devices.backend import DeviceGpu
 from tonnage.devices.open import Devices, open_devices
 from tonnage.devices.spec import parse_gpu_spec
 from tonnage.errors import OptionError, suggestion
@@ -100,7 +101,7 @@ def run(request: Request) -> int:
         screen.say(f"WARNING: --resume will not know all of this: cannot write {kept.problem}")
     if request.as_json:
         print(json.dumps([profiled_to_json(each) for each in found], indent=2))  # noqa: T201
-    _write_files(found, request.csv, request.plot)
+    _write_files(found, request.csv, request.plot, devices.gpus)
     if request.writes or request.shows:
         from tonnage.cli.profile_apply import apply_markers
 
@@ -165,7 +166,9 @@ def _command() -> list[str]:
     return ["tonnage", *sys.argv[1:]]
 
 
-def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None) -> None:
+def _write_files(
+    found: list[Profiled], csv: Path | None, plot_file: Path | None, cards: Sequence[DeviceGpu]
+) -> None:
     """The files of the one test that was profiled."""
     result = found[0].result
     if result is None:
@@ -173,7 +176,7 @@ def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None
     if csv is not None:
         write_output(csv, samples_csv(result), "--csv", _KEPT)
     if plot_file is not None:
-        picture = plot(found[0].test.node_id, result, plot_file.suffix)
+        picture = plot(found[0].test.node_id, result, plot_file.suffix, cards)
         write_output(plot_file, picture, "--plot", _KEPT)
 
 

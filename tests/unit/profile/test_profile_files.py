@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tonnage.devices.backend import DeviceGpu
 from tonnage.errors import OptionError
 from tonnage.profile.codec import result_from_json, result_to_json
 from tonnage.profile.model import (
@@ -27,6 +28,7 @@ from tonnage.profile.text import result_lines, table_lines
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
+CARDS = (DeviceGpu("GPU-a", 0, "card", 24_576),)
 SAMPLES = (
     Sample(0.0, {"GPU-a": 100}, {"GPU-a": 0}, 10),
     Sample(0.1, {"GPU-a": None}, {}, 20, {"GPU-a": 50}),
@@ -96,13 +98,21 @@ def test_csv_has_a_row_for_each_sample_and_leaves_out_what_is_not_known():
 )
 def test_a_plot_in_each_format_is_the_same_each_time(suffix, begin):
     title = "test_a[<$x$>]"
-    drawn = plot(title, FOUND, suffix)
+    drawn = plot(title, FOUND, suffix, CARDS)
     assert drawn.startswith(begin)
-    assert drawn == plot(title, FOUND, suffix)
+    assert drawn == plot(title, FOUND, suffix, CARDS)
+
+
+def test_a_plot_names_cards_phases_and_a_cap_that_was_near():
+    near = replace(PROBE, cap=Cap(CapKind.FRACTION, 0.0045))
+    drawn = plot("test_a", replace(FOUND, probes=(near,)), ".svg", CARDS)
+    for text in (b"the test on GPU 0", b">steady<", b">cap<", b"0.4% (0.1 GiB)"):
+        assert text in drawn
+    assert b">cap<" not in plot("test_a", FOUND, ".svg", CARDS)
 
 
 def test_a_search_without_samples_can_be_drawn():
-    assert b"<svg" in plot("test_a", SearchResult(Verdict.INTERRUPTED), ".svg")
+    assert b"<svg" in plot("test_a", SearchResult(Verdict.INTERRUPTED), ".svg", CARDS)
 
 
 def test_another_kind_of_file_is_no_plot(tmp_path):
