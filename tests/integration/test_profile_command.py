@@ -166,6 +166,7 @@ def test_what_cannot_be_profiled_is_said_before_anything_is_measured(
         (["--range", "5%"], "--range"),
         (["--tolerance", "fine"], "--tolerance"),
         (["--no-recommend", "--apply"], "--no-recommend"),
+        (["--no-find-min-vram", "--cap", "vllm"], "--cap"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -198,6 +199,8 @@ def test_after_an_interrupt_what_is_known_is_kept_and_the_rest_is_resumed(suite)
     table = rest.partition("ALL TESTS")[2]
     assert "4.0 GiB    5 GiB" in table
     assert "test_case[two] (interrupted)" in table
+    assert "To go on from here: tonnage profile" in rest
+    assert rest.endswith("--resume\n")
 
     done = subprocess.run(
         [*command, "--resume", "test_suite.py"],

@@ -27,6 +27,9 @@ def apply_markers(
     advised = [
         Advised(each.test, each.recommendation) for each in found if each.recommendation is not None
     ]
+    if not advised:
+        say("There is nothing to write: no markers are advised.")
+        return
     is_silent = True
     for path, wanted in incomplete_files(advised).items():
         source = read_source(path)

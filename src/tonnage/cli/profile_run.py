@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,10 +113,26 @@ def run(request: Request) -> int:
             writes=request.writes,
             say=screen.say,
         )
-    return _status(found)
+    status = _status(found)
+    if status == _INTERRUPTED:
+        again = _command() if request.resume else [*_command(), "--resume"]
+        screen.say(f"To go on from here: {shlex.join(again)}")
+    return status
 
 
 def _asked(request: Request) -> Asked:
+    if not request.find_least:
+        for value, option in (
+            (request.cap, "--cap"),
+            (request.caps, "--range"),
+            (request.tolerance, "--tolerance"),
+        ):
+            if value is not None:
+                raise OptionError(
+                    "--no-find-min-vram takes one pass without a cap, and searches nothing",
+                    where=option,
+                    remedy="Give one of the two.",
+                )
     low, high = _range(request.caps)
     return Asked(
         ProbeSettings(request.interval_s, request.baseline_s, request.teardown_s, ends_early=True),

@@ -110,7 +110,7 @@ def result_lines(result: SearchResult, capacity_mib: int) -> list[str]:
         if too_small:
             lines.append(f"runs out of memory  : {', '.join(map(str, too_small))}")
     elif result.peak_mib == 0:
-        lines.append("peak observed       : none, it held no memory of a GPU")
+        lines.append("peak observed       : none, no sample saw it hold memory of a GPU")
     lines += [f"WARNING: {warning}" for warning in result.warnings]
     return lines
 
