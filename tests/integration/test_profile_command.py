@@ -215,3 +215,28 @@ def test_after_an_interrupt_what_is_known_is_kept_and_the_rest_is_resumed(suite)
     table = done.stdout.partition("ALL TESTS")[2]
     assert "4.0 GiB    5 GiB" in table
     assert "2.0 GiB    3 GiB" in table
+
+
+def test_a_search_goes_on_after_the_profiler_was_killed_in_the_middle(suite):
+    command = [TONNAGE, "profile", "--gpus", "sim:1x24", *QUICK]
+    with subprocess.Popen(
+        [*command, "test_suite.py::test_four"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if "[probe 2/" in line:
+                process.kill()
+    done = subprocess.run(
+        [*command, "--resume", "test_suite.py::test_four"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[probe 1/" not in done.stdout
+    assert "[probe 2/" in done.stdout
+    assert "peak observed       : 4.0 GiB" in done.stdout
