@@ -125,31 +125,24 @@ class _Placing:
 
     def place(self) -> None:
         """Find them all."""
-        homeless: dict[tuple[str, ...], None] = {}
+        homeless: list[Standing] = []
         for holder, sharers in self._by_holder():
-            marks = self._known(sharers)
             wanting = [test for test in sharers if self._wants([test])]
             if not wanting:
                 continue
-            is_complete = len(marks) == len(sharers)
             if isinstance(holder, int):
-                self._on_held_case(sharers, is_complete)
+                self._on_held_case(sharers)
             elif holder == sharers[0].target:
-                if (mark := self._for_all(sharers, is_complete)) is not None:
+                if (mark := self._for_all(sharers)) is not None:
                     self.own[holder, None] = mark
-            elif (
-                isinstance(holder, tuple)
-                and is_complete
-                and (holder, self._name) not in self._unwritten
-                and (largest := largest_of(marks)) is not None
-            ):
+            elif holder is not None and (largest := self._largest_at(holder, sharers)) is not None:
                 if len(wanting) == len(sharers):
-                    self.shared.append((holder, mark_text(largest, marks)))
+                    self.shared.append((holder, mark_text(largest, self._known(sharers))))
                 else:
-                    homeless.update(dict.fromkeys(t.target for t in wanting if self._lacks(t)))
+                    homeless += [test for test in wanting if self._lacks(test)]
             else:
-                homeless.update(dict.fromkeys(test.target for test in wanting))
-        for target in homeless:
+                homeless += wanting
+        for target in dict.fromkeys(test.target for test in homeless):
             self._on_function_or_cases([test for test in self._tests if test.target == target])
 
     def _by_holder(self) -> Iterator[tuple[Holder, list[Standing]]]:
@@ -165,6 +158,10 @@ class _Placing:
     def _known(self, tests: Sequence[Standing]) -> list[RecommendedMark]:
         return [self._marks[test.key] for test in tests if test.key in self._marks]
 
+    def _is_complete(self, tests: Sequence[Standing]) -> bool:
+        """Whether all of them were profiled."""
+        return all(test.key in self._marks for test in tests)
+
     def _wants(self, tests: Sequence[Standing]) -> bool:
         return any(not mark.is_there for mark in self._known(tests))
 
@@ -173,7 +170,15 @@ class _Placing:
         number = self._marks[test.key].number
         return number is None or number > self._declared.get(test.key, 0.0)
 
-    def _for_all(self, sharers: Sequence[Standing], is_complete: bool) -> MarkText | None:
+    def _largest_at(
+        self, holder: tuple[str, ...], sharers: Sequence[Standing]
+    ) -> RecommendedMark | None:
+        """What the mark of a class or file could become; None where it cannot be changed."""
+        if not self._is_complete(sharers) or (holder, self._name) in self._unwritten:
+            return None
+        return largest_of(self._known(sharers))
+
+    def _for_all(self, sharers: Sequence[Standing]) -> MarkText | None:
         """What is to stand where all of them share it; None: what stands there, or no one mark."""
         marks = self._known(sharers)
         largest = largest_of(marks)
@@ -185,23 +190,23 @@ class _Placing:
             default=None,
         )
         is_lower = declared is not None and (largest.number or 0.0) < declared
-        if largest.is_there or (is_lower and not is_complete):
+        if largest.is_there or (is_lower and not self._is_complete(sharers)):
             return None
         return mark_text(largest, marks)
 
-    def _on_held_case(self, sharers: Sequence[Standing], is_complete: bool) -> None:
+    def _on_held_case(self, sharers: Sequence[Standing]) -> None:
         """Change a mark that a case has already."""
         axes = range(len(sharers[0].ids))
         same = [axis for axis in axes if len({test.ids[axis] for test in sharers}) == 1]
         if len(same) != 1:
             self._refuse(sharers, "it is not known which of the parametrisations has the mark")
-        elif (mark := self._for_all(sharers, is_complete)) is not None:
+        elif (mark := self._for_all(sharers)) is not None:
             for test in sharers:
                 self.own[test.target, test.ids[same[0]]] = mark
 
     def _on_function_or_cases(self, cases: Sequence[Standing]) -> None:
         marks = self._known(cases)
-        is_complete = len(marks) == len(cases)
+        is_complete = self._is_complete(cases)
         on_cases = any(isinstance(test.holders.get(self._name), int) for test in cases)
         if is_complete and not on_cases and (largest := agreed(marks)) is not None:
             self.own[cases[0].target, None] = mark_text(largest, marks)
