@@ -41,10 +41,13 @@ def apply_markers(
         elif not writes:
             for line in _difference(source.text, edited, _shown(path)):
                 say(line)
+        now = edited.source if writes else source.text
         for note in edited.notes:
-            say(f"{_shown(path)}:{note.line}: {note.message}")
+            place = f"{_shown(path)}:{_moved(note.line, source.text, now)}"
+            say(f"{place}: {note.message}")
         for unplaced in edited.unplaced:
-            say(f"WARNING: {_shown(path)}:{unplaced.line}: not placed: {unplaced.reason}")
+            place = f"{_shown(path)}:{_moved(unplaced.line, source.text, now)}"
+            say(f"WARNING: {place}: not placed: {unplaced.reason}")
             for line in unplaced.text.splitlines():
                 say(f"    {line}")
     if is_silent:
@@ -56,6 +59,15 @@ def _difference(before: str, edited: EditResult, name: str) -> list[str]:
         before.splitlines(), edited.source.splitlines(), f"a/{name}", f"b/{name}", lineterm=""
     )
     return list(lines)
+
+
+def _moved(line: int, before: str, now: str) -> int:
+    """Where a line of the text stands now; where it stood when it is no longer there."""
+    lines = difflib.SequenceMatcher(None, before.splitlines(), now.splitlines(), autojunk=False)
+    for block in lines.get_matching_blocks():
+        if block.a < line <= block.a + block.size:
+            return line - block.a + block.b
+    return line
 
 
 def _shown(path: Path) -> str:

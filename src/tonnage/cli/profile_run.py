@@ -172,6 +172,9 @@ def _check_selection(
     for file, option in ((request.csv, "--csv"), (request.plot, "--plot")):
         if file is not None:
             check_one(selection, option)
+    if request.writes:
+        for path in selection.files:
+            check_writable(path, "--apply")
     check_gpus(devices, selection.tests, vocabulary)
     if asked.find_least:
         for test in selection.tests:
