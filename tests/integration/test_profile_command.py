@@ -97,6 +97,10 @@ def test_the_least_memory_is_found_and_written_in_every_form(suite):
     markers = [mark["marker"] for mark in found["recommendation"]["markers"]]
     assert markers == ["pre_merge", "unit", "gpu_1", "max_vram_gib(5)", "timeout(10)"]
 
+    assert found["measured_using"].startswith("tonnage profile --gpus sim:1x24")
+    assert found["recommendation"]["runs_out_of_memory_on"] == ["edge/embedded (4 GiB)"]
+    assert "T4 (16 GiB)" in found["recommendation"]["fits_on"]
+
     assert "# Measured using: tonnage profile --gpus sim:1x24" in done.stderr
     assert "@pytest.mark.max_vram_gib(5)  # peak 4.0 GiB (+10% safety: 4.4 GiB)" in done.stderr
     assert "runs out of memory  : edge/embedded (4 GiB)" in done.stderr

@@ -101,7 +101,9 @@ def run(request: Request) -> int:
     if kept.problem:
         screen.say(f"WARNING: --resume will not know all of this: cannot write {kept.problem}")
     if request.as_json:
-        print(json.dumps([profiled_to_json(each) for each in found], indent=2))  # noqa: T201
+        command = shlex.join(_command())
+        told = [profiled_to_json(each, command) for each in found]
+        print(json.dumps(told, indent=2))  # noqa: T201
     _write_files(found, request.csv, request.plot, devices.gpus)
     if request.writes or request.shows:
         from tonnage.cli.profile_apply import apply_markers
