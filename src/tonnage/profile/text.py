@@ -40,15 +40,7 @@ def card_line(gpu: DeviceGpu, used_mib: int | None) -> str:
 def event_line(event: ProfileEvent, capacity_mib: int) -> str:
     """One line for the beginning of a search, and the beginning or end of a probe."""
     if isinstance(event, SearchBegan):
-        ends = f"{_cap(event.low, capacity_mib)} to {_cap(event.high, capacity_mib)}"
-        variable = next(iter(event.low.environment()))
-        is_share = event.low.kind is CapKind.FRACTION
-        exactly = (
-            f"{event.tolerance:.1%} of the card" if is_share else f"a ratio of {event.tolerance:g}"
-        )
-        return (
-            f"searching {variable} from {ends}, to within {exactly}: at most {event.at_most} probes"
-        )
+        return _search_line(event, capacity_mib)
     if isinstance(event, ProbeStarted):
         rest = "" if event.left_s is None else f", about {format_duration(event.left_s)} left"
         note = f"  [{event.note}]" if event.note else ""
@@ -61,6 +53,15 @@ def event_line(event: ProfileEvent, capacity_mib: int) -> str:
     why = result.outcome.value.replace("_", " ")
     said = f": {shorten(result.reason, 100, placeholder=' ...')}" if result.reason.strip() else ""
     return f"[{word}] {why}{said}, {times}"
+
+
+def _search_line(event: SearchBegan, capacity_mib: int) -> str:
+    variable = next(iter(event.low.environment()))
+    ends = f"{_cap(event.low, capacity_mib)} to {_cap(event.high, capacity_mib)}"
+    exactly = f"a ratio of {event.tolerance:g}"
+    if event.low.kind is CapKind.FRACTION:
+        exactly = f"{event.tolerance:.1%} of the card"
+    return f"searching {variable} from {ends}, to within {exactly}: at most {event.at_most} probes"
 
 
 def probe_lines(probe: ProbeResult) -> list[str]:
