@@ -54,7 +54,8 @@ def check_plot(file: Path) -> None:
 
 def plot(title: str, result: SearchResult, suffix: str, cards: Sequence[DeviceGpu]) -> bytes:
     """The picture of a search on these cards, as the content of a file with this suffix."""
-    probes = [probe for probe in result.probes if probe.samples]
+    # Those of an earlier command have none.
+    probes = {n: probe for n, probe in enumerate(result.probes, 1) if probe.samples}
     capacities = {gpu.uuid: gpu.capacity_mib for gpu in cards}
     names = {gpu.uuid: f"GPU {gpu.index}" for gpu in cards}
     if suffix.lower() == ".html":
@@ -66,7 +67,7 @@ def plot(title: str, result: SearchResult, suffix: str, cards: Sequence[DeviceGp
 
 def _draw(
     title: str,
-    probes: Sequence[ProbeResult],
+    probes: Mapping[int, ProbeResult],
     kind: str,
     names: Mapping[str, str],
     capacities: Mapping[str, int],
@@ -76,8 +77,8 @@ def _draw(
 
     figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + _ROW_INCHES * max(1, len(probes))))
     axes = figure.subplots(max(1, len(probes)), 1, squeeze=False, sharey=True)[:, 0]
-    highest_mib = max(map(_highest_mib, probes), default=0) or MIB_PER_GIB
-    for number, (probe, axis) in enumerate(zip(probes, axes, strict=False), 1):
+    highest_mib = max(map(_highest_mib, probes.values()), default=0) or MIB_PER_GIB
+    for (number, probe), axis in zip(probes.items(), axes, strict=False):
         _draw_curves(probe, axis, names)
         _draw_phases(probe, axis)
         used = [capacities[gpu] for gpu in probe.peak_by_gpu if gpu in capacities]
