@@ -2,9 +2,9 @@
 
     python benchmarks/profiler.py [--quick] [--json FILE] [--gpus nvml]
 
-Every test of benchmarks/profiler_shapes.py is searched twice with the same probes: by the
-profiler, and by plain bisection from 5% to 95% with a tolerance of 5% (one validation run and
-five bisections). Goal: at most 0.6 of bisection's wall time, and a bound that is no worse. On a
+Every test of benchmarks/profiler_shapes.py is searched twice, in turns and with the same probes:
+by the profiler, and by plain bisection from 5% to 95% with a tolerance of 5% (one validation run
+and five bisections). Goal: at most 0.6 of bisection's wall time, and a bound that is no worse. On a
 machine with a GPU, `--gpus nvml` does the same with torch, where a context comes on top of what
 a test allocates.
 """
@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,17 @@ sys.path.insert(0, str(ROOT))
 
 from tonnage.devices.open import open_devices  # noqa: E402
 from tonnage.devices.spec import parse_gpu_spec  # noqa: E402
-from tonnage.profile.measure import Bench, find_least  # noqa: E402
-from tonnage.profile.model import CapKind, ProbeResult, ProbeSettings  # noqa: E402
+from tonnage.profile.measure import Bench, conclude  # noqa: E402
+from tonnage.profile.model import (  # noqa: E402
+    Cap,
+    CapKind,
+    ProbeResult,
+    ProbeSettings,
+    SearchResult,
+    Verdict,
+)
 from tonnage.profile.probe import Subject  # noqa: E402
+from tonnage.profile.search import Ended, NextProbe, next_step  # noqa: E402
 from tonnage.profile.space import SearchSpace, space_for  # noqa: E402
 
 GOAL = 0.6
@@ -51,20 +60,53 @@ SHAPES = {
 }
 
 
-def bisect(bench: Bench, subject: Subject, space: SearchSpace) -> list[ProbeResult]:
-    """Plain bisection: the largest cap, then half-way between the bounds until they are near."""
+Search = Generator[Cap, ProbeResult, SearchResult]
+"""Asks for a probe at one cap after another, and returns what they come to."""
+
+
+def least(space: SearchSpace) -> Search:
+    """The profiler's own search."""
+    history: list[ProbeResult] = []
+    while isinstance(step := next_step(space, history), NextProbe):
+        history.append((yield step.cap))
+    return conclude(space, history, step)
+
+
+def bisection(space: SearchSpace) -> Search:
+    """The largest cap, then half-way between the bounds until they are near."""
     low, high = space.low, space.high
-    probes = [bench.probe(subject, space.cap(high))]
+    probes = [(yield space.cap(high))]
     while probes[0].passed and high - low > space.tolerance:
         middle = (low + high) / 2
-        probes.append(bench.probe(subject, space.cap(middle)))
+        probes.append((yield space.cap(middle)))
         low, high = (low, middle) if probes[-1].passed else (middle, high)
-    return probes
+    return conclude(space, probes, Ended(Verdict.FOUND))
 
 
-def lowest(probes: list[ProbeResult] | tuple[ProbeResult, ...]) -> float:
-    """The lowest cap that passed, as a share of the card."""
-    return min(probe.cap.value for probe in probes if probe.passed)
+def side_by_side(bench: Bench, subject: Subject, *searches: Search) -> list[SearchResult]:
+    """Run the searches in turns, a probe each, so that a busy machine slows all of them."""
+    results: dict[int, SearchResult] = {}
+    wanted = {number: next(search) for number, search in enumerate(searches)}
+    while wanted:
+        for number, cap in list(wanted.items()):
+            try:
+                wanted[number] = searches[number].send(bench.probe(subject, cap))
+            except StopIteration as ended:
+                results[number] = ended.value
+                del wanted[number]
+    return [results[number] for number in sorted(results)]
+
+
+def require_torch() -> None:
+    """End with a sentence where the shapes could not allocate on a real GPU."""
+    try:
+        import torch
+    except ImportError as error:
+        sys.exit(f"on a real GPU the shapes allocate with torch, which cannot be imported: {error}")
+    if not torch.cuda.is_available():
+        sys.exit(
+            f"on a real GPU the shapes allocate with torch, and torch {torch.__version__} sees none"
+        )
 
 
 def compare(bench: Bench, name: str, shape: Shape, is_simulated: bool) -> dict[str, object]:
@@ -72,11 +114,12 @@ def compare(bench: Bench, name: str, shape: Shape, is_simulated: bool) -> dict[s
     [gpu] = [each for each in bench.devices.gpus if each.uuid in bench.gpus]
     space = space_for(CapKind.FRACTION, gpu.capacity_mib, is_simulated=is_simulated)
     subject = Subject(f"benchmarks/profiler_shapes.py::test_{name}", (), ROOT)
-    found = find_least(bench, subject, space)
-    plain = bisect(bench, subject, space)
+    found, plain = side_by_side(bench, subject, least(space), bisection(space))
+    if found.verdict is not Verdict.FOUND:
+        sys.exit(f"{name}: {found.verdict.value}: {found.probes[-1].reason}")
     first = found.probes[0]
     ours_s = sum(probe.total_s for probe in found.probes)
-    plain_s = sum(probe.total_s for probe in plain)
+    plain_s = sum(probe.total_s for probe in plain.probes)
     capped_gib = shape.gib if is_simulated else shape.process_gib
     return {
         "shape": name,
@@ -88,11 +131,11 @@ def compare(bench: Bench, name: str, shape: Shape, is_simulated: bool) -> dict[s
         "leak_mib": first.leak_mib,
         "method": first.method,
         "phases": [phase.name.value for phase in first.phases],
-        "least_share": lowest(found.probes),
-        "bisected_share": lowest(plain),
+        "least_share": found.lowest_passing.value,
+        "bisected_share": plain.lowest_passing.value,
         "true_share": capped_gib * 1024 / gpu.capacity_mib,
         "probes": len(found.probes),
-        "bisection_probes": len(plain),
+        "bisection_probes": len(plain.probes),
         "seconds": ours_s,
         "bisection_seconds": plain_s,
         "ratio": ours_s / plain_s,
@@ -121,6 +164,8 @@ def main() -> None:
 
     devices = open_devices(parse_gpu_spec(options.gpus), os.environ)
     is_simulated = bool(devices.base_environment)
+    if not is_simulated:
+        require_torch()
     os.environ["PROFILE_SHAPES"] = "simulated" if is_simulated else "torch"
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     try:

@@ -71,6 +71,9 @@ class FakeNvml:
     def process(self, gpu: int, pid: int, mib: int, kind: str = "compute") -> None:
         self._add(f"process {gpu} {kind} {pid} {mib}")
 
+    def busy(self, gpu: int, percent: int) -> None:
+        self._add(f"busy {gpu} {percent}")
+
     def error(self, gpu: int, function: str, code: int) -> None:
         self._add(f"error {gpu} {function} {code}")
 

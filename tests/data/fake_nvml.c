@@ -7,10 +7,11 @@
  *   gpu UUID TOTAL_MIB RESERVED_MIB USED_MIB NAME...
  *   mig GPU UUID TOTAL_MIB USED_MIB             an instance of GPU, which is then in MIG mode
  *   process DEVICE compute|graphics PID MIB     MIB -1: the driver will not say
+ *   busy GPU PERCENT                            how busy it is; not told without this
  *   error DEVICE FUNCTION CODE                  DEVICE -1: calls without a device
  *
  * GPU counts the gpu lines from 0; DEVICE is the same, or 1000 + the mig line counted from 0.
- * FUNCTION is memory, compute, graphics, handle, uuid, name, mig or count.
+ * FUNCTION is memory, busy, compute, graphics, handle, uuid, name, mig or count.
  * Compiled with OLD_DRIVER, it lacks the functions that drivers before 510 lack.
  */
 
@@ -25,7 +26,14 @@
 #define MIG 1000
 #define MIB (1024ull * 1024ull)
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, UNKNOWN = 999 };
+enum {
+  SUCCESS = 0,
+  INVALID_ARGUMENT = 2,
+  NOT_SUPPORTED = 3,
+  NOT_FOUND = 6,
+  INSUFFICIENT_SIZE = 7,
+  UNKNOWN = 999
+};
 
 typedef void *device_t;
 
@@ -41,6 +49,10 @@ typedef struct {
 } memory_v1_t;
 
 typedef struct {
+  unsigned gpu, memory;
+} utilization_t;
+
+typedef struct {
   unsigned version;
   unsigned long long total, reserved, free, used;
 } memory_v2_t;
@@ -49,6 +61,7 @@ typedef struct {
   char uuid[96], name[96];
   unsigned long long total, reserved, used; /* MiB */
   int parent;
+  int busy; /* percent, and one more: 0 is not told */
 } gpu_t;
 
 static struct {
@@ -65,6 +78,7 @@ static void load(void) {
   struct stat status;
   const char *path = getenv("FAKE_NVML_STATE");
   char line[512], kind[16];
+  int device, percent;
   if (file && !stat(path, &status) && status.st_ino == inode)
     return;
   if (file)
@@ -82,6 +96,10 @@ static void load(void) {
     int p = now.processes, e = now.errors;
     if (sscanf(line, "init %d", &now.init) == 1)
       continue;
+    if (sscanf(line, "busy %d %d", &device, &percent) == 2 && device < now.gpus) {
+      now.gpu[device].busy = percent + 1;
+      continue;
+    }
     if (now.gpus < MOST_DEVICES &&
         sscanf(line, "gpu %95s %llu %llu %llu %95[^\n]", gpu->uuid, &gpu->total, &gpu->reserved,
                &gpu->used, gpu->name) == 5)
@@ -191,6 +209,15 @@ int nvmlDeviceGetMemoryInfo(device_t device, memory_v1_t *memory) {
   memory->total = gpu->total * MIB;
   memory->used = (gpu->used + gpu->reserved) * MIB;
   memory->free = memory->total - memory->used;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetUtilizationRates(device_t device, utilization_t *rates) {
+  int error = enter(number(device), "busy");
+  gpu_t *gpu = find(device);
+  if (error || !gpu || !gpu->busy)
+    return error ? error : NOT_SUPPORTED;
+  rates->gpu = rates->memory = gpu->busy - 1;
   return SUCCESS;
 }
 

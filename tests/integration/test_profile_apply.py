@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tonnage.cli.main import app
+from tonnage.errors import OptionError
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -70,3 +71,37 @@ def test_markers_are_shown_then_written_then_there(suite):
 
     assert "The markers are all there already." in profile("--apply", "test_suite.py")
     assert suite.read_text() == text
+
+
+def test_what_is_not_placed_is_said_with_the_line_where_it_now_stands(suite):
+    stacked = """
+
+@pytest.mark.gpu_1
+@pytest.mark.parametrize("gib", [1, 4])
+@pytest.mark.parametrize("more", [1, 4])
+def test_sum(gib, more):
+    with simgpu.allocate(gib + more):
+        time.sleep(0.3)
+"""
+    suite.write_text(SUITE + stacked)
+    said = profile("--apply", "test_suite.py", "-k", "small or 1-1")
+    assert "@pytest.mark.max_vram_gib(3)" in said
+    line = said.partition("WARNING: test_suite.py:")[2].partition(":")[0]
+    # The place of a function is its first decorator.
+    written = suite.read_text().splitlines()
+    definition = next(text for text in written[int(line) - 1 :] if "def " in text)
+    assert definition == "def test_sum(gib, more):"
+    assert written[int(line) - 2] == ""
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(suite, monkeypatch):
+    def open_for_reading(self, mode="r", **kwargs):
+        if mode == "ab" and self.name == "test_suite.py":
+            raise PermissionError(13, "Permission denied")
+        return open(self, mode, **kwargs)
+
+    monkeypatch.setattr(Path, "open", open_for_reading)
+    done = CliRunner().invoke(app, ["profile", "--gpus", "sim:1x24", "--apply", "test_suite.py"])
+    assert isinstance(done.exception, OptionError)
+    assert "cannot write" in str(done.exception)
+    assert done.output == ""

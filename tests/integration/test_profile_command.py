@@ -97,6 +97,10 @@ def test_the_least_memory_is_found_and_written_in_every_form(suite):
     markers = [mark["marker"] for mark in found["recommendation"]["markers"]]
     assert markers == ["pre_merge", "unit", "gpu_1", "max_vram_gib(5)", "timeout(10)"]
 
+    assert found["measured_using"].startswith("tonnage profile --gpus sim:1x24")
+    assert found["recommendation"]["runs_out_of_memory_on"] == ["edge/embedded (4 GiB)"]
+    assert "T4 (16 GiB)" in found["recommendation"]["fits_on"]
+
     assert "# Measured using: tonnage profile --gpus sim:1x24" in done.stderr
     assert "@pytest.mark.max_vram_gib(5)  # peak 4.0 GiB (+10% safety: 4.4 GiB)" in done.stderr
     assert "runs out of memory  : edge/embedded (4 GiB)" in done.stderr
@@ -166,6 +170,7 @@ def test_what_cannot_be_profiled_is_said_before_anything_is_measured(
         (["--range", "5%"], "--range"),
         (["--tolerance", "fine"], "--tolerance"),
         (["--no-recommend", "--apply"], "--no-recommend"),
+        (["--no-find-min-vram", "--cap", "vllm"], "--cap"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -198,6 +203,8 @@ def test_after_an_interrupt_what_is_known_is_kept_and_the_rest_is_resumed(suite)
     table = rest.partition("ALL TESTS")[2]
     assert "4.0 GiB    5 GiB" in table
     assert "test_case[two] (interrupted)" in table
+    assert "To go on from here: tonnage profile" in rest
+    assert rest.endswith("--resume\n")
 
     done = subprocess.run(
         [*command, "--resume", "test_suite.py"],
@@ -212,3 +219,28 @@ def test_after_an_interrupt_what_is_known_is_kept_and_the_rest_is_resumed(suite)
     table = done.stdout.partition("ALL TESTS")[2]
     assert "4.0 GiB    5 GiB" in table
     assert "2.0 GiB    3 GiB" in table
+
+
+def test_a_search_goes_on_after_the_profiler_was_killed_in_the_middle(suite):
+    command = [TONNAGE, "profile", "--gpus", "sim:1x24", *QUICK]
+    with subprocess.Popen(
+        [*command, "test_suite.py::test_four"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if "[probe 2/" in line:
+                process.kill()
+    done = subprocess.run(
+        [*command, "--resume", "test_suite.py::test_four"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[probe 1/" not in done.stdout
+    assert "[probe 2/" in done.stdout
+    assert "peak observed       : 4.0 GiB" in done.stdout

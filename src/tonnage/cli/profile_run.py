@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from tonnage.cli.output_file import write_output
 from tonnage.cli.profile_screen import Screen
 from tonnage.config import load_settings
+from tonnage.devices.backend import DeviceGpu
 from tonnage.devices.open import Devices, open_devices
 from tonnage.devices.spec import parse_gpu_spec
 from tonnage.errors import OptionError, suggestion
@@ -82,32 +84,57 @@ def run(request: Request) -> int:
         how = {"gpus": gpus, "asked": repr(asked), "arguments": request.arguments}
         kept = ResumeFile(selection.root, how)
         kept.begin(anew=not request.resume)
+        earlier = kept.read()
         session = Session(
             selection,
             devices,
             settings.vocabulary,
-            profiler(asked, selection, devices, settings.vocabulary, Path.cwd()),
+            profiler(asked, selection, devices, settings.vocabulary, Path.cwd(), earlier.begun),
             kept,
             advise=request.recommends,
         )
         with screen:
-            found = session.run(kept.read(), screen.tell)
+            found = session.run(earlier.finished, screen.tell)
     finally:
         devices.close()
     screen.end(found, asked, _command())
     if kept.problem:
         screen.say(f"WARNING: --resume will not know all of this: cannot write {kept.problem}")
     if request.as_json:
-        print(json.dumps([profiled_to_json(each) for each in found], indent=2))  # noqa: T201
-    _write_files(found, request.csv, request.plot)
+        command = shlex.join(_command())
+        told = [profiled_to_json(each, command) for each in found]
+        print(json.dumps(told, indent=2))  # noqa: T201
+    _write_files(found, request.csv, request.plot, devices.gpus)
     if request.writes or request.shows:
         from tonnage.cli.profile_apply import apply_markers
 
-        apply_markers(found, settings.vocabulary, writes=request.writes, say=screen.say)
-    return _status(found)
+        apply_markers(
+            found,
+            selection.files,
+            settings.vocabulary,
+            writes=request.writes,
+            say=screen.say,
+        )
+    status = _status(found)
+    if status == _INTERRUPTED:
+        again = _command() if request.resume else [*_command(), "--resume"]
+        screen.say(f"To go on from here: {shlex.join(again)}")
+    return status
 
 
 def _asked(request: Request) -> Asked:
+    if not request.find_least:
+        for value, option in (
+            (request.cap, "--cap"),
+            (request.caps, "--range"),
+            (request.tolerance, "--tolerance"),
+        ):
+            if value is not None:
+                raise OptionError(
+                    "--no-find-min-vram takes one pass without a cap, and searches nothing",
+                    where=option,
+                    remedy="Give one of the two.",
+                )
     low, high = _range(request.caps)
     return Asked(
         ProbeSettings(request.interval_s, request.baseline_s, request.teardown_s, ends_early=True),
@@ -147,6 +174,9 @@ def _check_selection(
     for file, option in ((request.csv, "--csv"), (request.plot, "--plot")):
         if file is not None:
             check_one(selection, option)
+    if request.writes:
+        for path in selection.files:
+            check_writable(path, "--apply")
     check_gpus(devices, selection.tests, vocabulary)
     if asked.find_least:
         for test in selection.tests:
@@ -158,7 +188,9 @@ def _command() -> list[str]:
     return ["tonnage", *sys.argv[1:]]
 
 
-def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None) -> None:
+def _write_files(
+    found: list[Profiled], csv: Path | None, plot_file: Path | None, cards: Sequence[DeviceGpu]
+) -> None:
     """The files of the one test that was profiled."""
     result = found[0].result
     if result is None:
@@ -166,7 +198,7 @@ def _write_files(found: list[Profiled], csv: Path | None, plot_file: Path | None
     if csv is not None:
         write_output(csv, samples_csv(result), "--csv", _KEPT)
     if plot_file is not None:
-        picture = plot(found[0].test.node_id, result, plot_file.suffix)
+        picture = plot(found[0].test.node_id, result, plot_file.suffix, cards)
         write_output(plot_file, picture, "--plot", _KEPT)
 
 

@@ -15,6 +15,7 @@ from tonnage.profile.selection import Selection
 from tonnage.profile.session import Asked
 from tonnage.profile.several import Began, Progressed, Told
 from tonnage.profile.text import (
+    card_line,
     event_line,
     marker_lines,
     probe_lines,
@@ -61,6 +62,10 @@ class Screen:
     def begin(self, devices: Devices, selection: Selection, warnings: Sequence[str]) -> None:
         """What is measured on what."""
         self.say(devices.note)
+        for gpu in devices.gpus:
+            backend = devices.backend
+            used_mib = None if backend is None else backend.read_used_mib(gpu.uuid)
+            self.say(card_line(gpu, used_mib))
         self.say(f"profiling {plural(len(selection.tests), 'test')}")
         self._is_several = len(selection.tests) > 1
         self._smallest_mib = min(gpu.capacity_mib for gpu in devices.gpus)

@@ -236,6 +236,12 @@ def skips(item: pytest.Item) -> bool:
         return False  # a condition that cannot be evaluated is reported when the test runs
 
 
+def case_ids(item: pytest.Item) -> list[str]:
+    """The ids that make up the case of a parametrised test, one for each parametrisation."""
+    callspec = getattr(item, "callspec", None)
+    return [] if callspec is None else list(callspec._idlist)
+
+
 def default_timeout_s(config: pytest.Config) -> float | None:
     """What pytest-timeout allows each test of this run, by option, variable or setting."""
     timeout = getattr(config, "_env_timeout", None)

@@ -7,7 +7,7 @@ by id, or calls with an id.
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import libcst as cst
 from libcst import matchers
@@ -26,7 +26,7 @@ class CaseSite:
 
     `node` is the argument or dictionary entry with the marks, or the `pytest.param` call or the
     plain element that is to get some, whose `values` become arguments of its own. `shared`: the
-    name of the list that holds the case, which other tests may use too.
+    name of the list or class that holds the case, which other tests may use too.
     """
 
     node: cst.Arg | cst.DictElement | cst.Call | cst.Element
@@ -40,22 +40,26 @@ def find_case(
     case: str,
     spelling: Spelling,
 ) -> CaseSite | str:
-    """The case of that id, or why it is not known which one it is.
+    """The case of that id in one of the parametrisations, or why it is not known which one it is.
 
     `around` are the function and the classes it is in.
     """
-    calls = [
-        call
+    calls = {
+        call: node
         for node in around
         for decorator in node.decorators
         if isinstance(call := decorator.decorator, cst.Call)
         and (mark := spelling.read(code_of(call))) is not None
         and mark.name == "parametrize"
+    }
+    found = [
+        site if site.shared or node is around[-1] else replace(site, shared=node.name.value)
+        for call, node in calls.items()
+        for site in _in_values(module, call, case)
     ]
-    if len(calls) > 1:
-        return f"the case [{case}] comes from several parametrize together"
-    found = [*_in_values(module, calls[0], case)] if calls else []
-    found = found or [CaseSite(node) for node in _in_tables(_reached(module, around, calls), case)]
+    if not found:
+        reached = _reached(module, around, [*calls])
+        found = [CaseSite(node) for node in _in_tables(reached, case)]
     if len(found) == 1:
         return found[0]
     if found:

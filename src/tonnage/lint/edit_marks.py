@@ -22,12 +22,14 @@ class MarkText:
 
     `expression` is written for a file that does `import pytest`, such as
     `pytest.mark.max_vram_gib(21)`; the editor adapts it to the file's own imports. `comment`, if
-    any, goes to the end of its line and replaces there one that begins with the same word.
+    any, goes to the end of its line and replaces there one that begins with the same word. Of
+    several changes that set one mark of one place, the one with the largest `number` stands.
     """
 
     name: str
     expression: str
     comment: str = ""
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class MarkChange:
 
     `target` is the path inside the file, such as ("TestX", "test_y"); empty: the module. `case` is
     the id of one parametrisation of that test. `remove` holds names of marks or whole expressions.
-    `set` are marks that then stand there once, by name: updated in place or added. `add` are marks
-    that stand there beside others, also of the same name.
+    `set` are marks that then stand there once, by name: updated in place or added, or with
+    `in_place` only updated. `add` are marks that stand there beside others, also of the same name.
     """
 
     target: tuple[str, ...]
@@ -45,6 +47,7 @@ class MarkChange:
     remove: tuple[str, ...] = ()
     add: tuple[MarkText, ...] = ()
     case: str | None = None
+    in_place: bool = False
 
     @property
     def wanted(self) -> str:

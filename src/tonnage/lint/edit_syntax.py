@@ -5,7 +5,7 @@ changes these nodes, from the leaves up.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import libcst as cst
@@ -165,6 +165,7 @@ class _Editor(cst.CSTTransformer):
 
     def edited(self) -> cst.Module:
         """The module with all changes made."""
+        self.jobs = {site: _without_smaller(job) for site, job in self.jobs.items()}
         module = self.module.visit(self)
         return with_import(module) if self.lacks_import else module
 
@@ -262,6 +263,10 @@ class _Editor(cst.CSTTransformer):
                 raise _IdleError
             often = f" {gone.count(absent[0])} times" if absent[0] in there else ""
             raise _NotPlacedError(f"{absent[0]} is not written there{often}")
+        if change.in_place:
+            names = {mark.name for mark in row if mark is not None}
+            if missing := [mark.name for mark in change.set if mark.name not in names]:
+                raise _NotPlacedError(f"{missing[0]} is not written there")
         entries = arranged(row, change, meaning_of, self.order)
         if is_unchanged(entries, row, meaning_of):
             raise _IdleError
@@ -377,6 +382,25 @@ def _concerned(row: Row, change: MarkChange) -> bool:
     """Whether the change updates or removes a mark of this row."""
     words = {mark.name for mark in change.set} | {meaning_of(text) for text in change.remove}
     return any(mark is not None and words & {mark.name, mark.meaning} for mark in row)
+
+
+def _without_smaller(job: Sequence[MarkChange]) -> list[MarkChange]:
+    """The changes of one place without the marks that another sets to a larger number."""
+    largest: dict[str, float] = {}
+    for mark in _set(job):
+        largest[mark.name] = max(mark.number or 0.0, largest.get(mark.name, 0.0))
+    kept = [
+        replace(
+            change,
+            set=tuple(m for m in change.set if m.number is None or m.number == largest[m.name]),
+        )
+        for change in job
+    ]
+    return [change for change in kept if change.set or change.add or change.remove]
+
+
+def _set(changes: Sequence[MarkChange]) -> list[MarkText]:
+    return [mark for change in changes for mark in change.set]
 
 
 def _added(changes: Sequence[MarkChange]) -> list[MarkText]:

@@ -2,9 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from tonnage.profile.model import ProbeResult
+from tonnage.profile.model import ProbeOutcome, ProbeResult
 from tonnage.profile.space import SearchSpace
+
+
+def too_large(space: SearchSpace, history: Sequence[ProbeResult]) -> int:
+    """How many probes a search began with whose cache did not fit the card beside the model.
+
+    They say nothing about the least cache. A share of the card is never too large.
+    """
+    if not space.kind.is_engine_cap:
+        return 0
+    runs_out = (probe.outcome is ProbeOutcome.OUT_OF_MEMORY for probe in history)
+    return sum(1 for _ in takewhile(bool, runs_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,7 @@ class Bounds:
     @classmethod
     def of(cls, space: SearchSpace, history: Sequence[ProbeResult]) -> "Bounds":
         """Read the probes of a search; at least one passed."""
+        history = history[too_large(space, history) :]
         probed = {probe.cap.value for probe in history}
         passed = {probe.cap.value for probe in history if probe.passed}
         failed = {probe.cap.value for probe in history if not probe.passed}

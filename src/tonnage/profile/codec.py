@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from tonnage.profile.cards import cards_that_fit
 from tonnage.profile.findings import Profiled
 from tonnage.profile.model import (
     Cap,
@@ -15,7 +16,7 @@ from tonnage.profile.model import (
     SearchResult,
     Verdict,
 )
-from tonnage.profile.recommend import Recommendation
+from tonnage.profile.recommend import Recommendation, safe_gib
 
 _NESTED = {"cap", "outcome", "phases", "samples", "survivors"}
 
@@ -28,7 +29,7 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
         "highest_failing": _cap_to_json(result.highest_failing),
         "peak_mib": result.peak_mib,
         "warnings": list(result.warnings),
-        "probes": [_probe_to_json(probe) for probe in result.probes],
+        "probes": [probe_to_json(probe) for probe in result.probes],
     }
 
 
@@ -36,7 +37,7 @@ def result_from_json(data: Mapping[str, Any]) -> SearchResult:
     """What `result_to_json` made. Raises KeyError, TypeError or ValueError for anything else."""
     return SearchResult(
         verdict=Verdict(data["verdict"]),
-        probes=tuple(_probe_from_json(probe) for probe in data["probes"]),
+        probes=tuple(probe_from_json(probe) for probe in data["probes"]),
         lowest_passing=_cap_from_json(data["lowest_passing"]),
         highest_failing=_cap_from_json(data["highest_failing"]),
         peak_mib=data["peak_mib"],
@@ -44,30 +45,40 @@ def result_from_json(data: Mapping[str, Any]) -> SearchResult:
     )
 
 
-def recommendation_to_json(recommendation: Recommendation) -> dict[str, Any]:
-    """The markers with their reasons, and the warnings."""
+def recommendation_to_json(recommendation: Recommendation, peak_mib: int | None) -> dict[str, Any]:
+    """The markers with their reasons, the cards that the peak fits on, and the warnings."""
+    fitting, too_small = cards_that_fit(safe_gib(peak_mib)) if peak_mib else ((), ())
     return {
         "markers": [
             {"marker": mark.text, "reason": mark.reason, "is_there": mark.is_there}
             for mark in recommendation.marks
         ],
+        "fits_on": [str(card) for card in fitting],
+        "runs_out_of_memory_on": [str(card) for card in too_small],
         "warnings": list(recommendation.warnings),
     }
 
 
-def profiled_to_json(each: Profiled) -> dict[str, Any]:
-    """One test: its node id, result, recommendation and error, null where there is none."""
+def profiled_to_json(each: Profiled, command: str) -> dict[str, Any]:
+    """One test: its node id, result, recommendation and error, null where there is none.
+
+    `command` is the one that measured it.
+    """
+    result, recommendation = each.result, each.recommendation
+    peak_mib = None if result is None else result.peak_mib
     return {
         "test": each.test.node_id,
-        "result": None if each.result is None else result_to_json(each.result),
+        "measured_using": command,
+        "result": None if result is None else result_to_json(result),
         "recommendation": (
-            None if each.recommendation is None else recommendation_to_json(each.recommendation)
+            None if recommendation is None else recommendation_to_json(recommendation, peak_mib)
         ),
         "error": each.error or None,
     }
 
 
-def _probe_to_json(probe: ProbeResult) -> dict[str, Any]:
+def probe_to_json(probe: ProbeResult) -> dict[str, Any]:
+    """One probe as plain JSON data, without its samples."""
     plain = {
         each.name: getattr(probe, each.name) for each in fields(probe) if each.name not in _NESTED
     }
@@ -85,7 +96,8 @@ def _probe_to_json(probe: ProbeResult) -> dict[str, Any]:
     }
 
 
-def _probe_from_json(data: Mapping[str, Any]) -> ProbeResult:
+def probe_from_json(data: Mapping[str, Any]) -> ProbeResult:
+    """What `probe_to_json` made. Raises as `result_from_json` does."""
     plain = {name: value for name, value in data.items() if name not in _NESTED}
     cap = _cap_from_json(data["cap"])
     assert cap is not None, "a probe has a cap, if only NONE"

@@ -40,7 +40,8 @@ def needs_of(test: SelectedTest, result: SearchResult, vocabulary: Vocabulary) -
     return Needs(
         wall_s=probe.wall_s if probe.test_s is None else probe.test_s,
         peak_mib=result.peak_mib,
-        gpus=max(1, len(used)),
+        # A peak that no sample saw was shown by the cap at which memory ran out.
+        gpus=max(len(used), 0 if result.peak_mib == 0 else 1),
         loads_model=loads_a_model(test.marks, vocabulary)
         or any(phase.name is PhaseName.CACHE for phase in probe.phases),
         cap=(cap.kind.value, cap.value) if cap is not None and is_engine_cap else None,

@@ -17,6 +17,7 @@ from tonnage.profile.model import (
     ProbeStarted,
     ProfileEvent,
     Sample,
+    SearchBegan,
     SearchResult,
     Verdict,
 )
@@ -91,6 +92,8 @@ def find_least(
     otherwise as `run_probe` does.
     """
     history = list(known)
+    ends = (space.cap(space.place(space.low)), space.cap(space.place(space.high)))
+    bench.on_event(SearchBegan(*ends, space.tolerance, 1 + space.bisections))
     try:
         while not isinstance(step := next_step(space, history), Ended):
             at_most = max(1 + space.bisections, len(history) + 1)

@@ -249,6 +249,20 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchBegan:
+    """Progress: the least cap from `low` to `high` is searched for, with at most so many probes.
+
+    `tolerance` is how far a passing and a failing cap may be apart in the end: a difference of
+    shares for a share of the card, a ratio for an engine's cap.
+    """
+
+    low: Cap
+    high: Cap
+    tolerance: float
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeStarted:
     """Progress: probe `index` (from 1) of at most `at_most` begins.
 
@@ -270,4 +284,4 @@ class ProbeEnded:
     result: ProbeResult
 
 
-ProfileEvent = ProbeStarted | ProbeEnded
+ProfileEvent = SearchBegan | ProbeStarted | ProbeEnded

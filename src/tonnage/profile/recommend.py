@@ -51,8 +51,8 @@ class Needs:
 class RecommendedMark:
     """One marker, by its name in this project, and why.
 
-    `is_there`: the test carries it already. `number` is its value where it has one: of several
-    cases of one test the largest counts for all.
+    `is_there`: the test carries it already. `number` is its value where it has one, and
+    `stands_to` the largest that would still fit what was measured, where values can be compared.
     """
 
     name: str
@@ -60,6 +60,7 @@ class RecommendedMark:
     arguments: str = ""
     is_there: bool = False
     number: float | None = None
+    stands_to: float | None = None
 
     @property
     def text(self) -> str:
@@ -238,14 +239,15 @@ class _Advice:
         """A mark with one number: the one that is there while it lies between `low` and `high`."""
         name = self._vocabulary.name_of(role)
         if (mark := self._there.get(role)) is None:
-            self._add(name, reason, advised, number=float(advised))
+            self._add(name, reason, advised, number=float(advised), stands_to=high)
             return
         values = [*mark.args, *mark.kwargs.values()]
-        number = values[0] if values else None
-        if isinstance(number, (int, float)) and low <= number <= high:
-            self._add(name, reason, _arguments(mark), is_there=True, number=number)
+        number = values[0] if values and isinstance(values[0], (int, float)) else None
+        if number is not None and low <= number <= high:
+            self._add(name, reason, _arguments(mark), is_there=True, number=number, stands_to=high)
         else:
-            self._add(name, reason, _arguments(mark, advised), number=float(advised))
+            arguments = _arguments(mark, advised)
+            self._add(name, reason, arguments, number=float(advised), stands_to=high)
 
     def _carried(self, category: Category) -> list[Marker]:
         """The markers of a category that the test carries, in table order."""
@@ -260,8 +262,9 @@ class _Advice:
         *,
         is_there: bool = False,
         number: float | None = None,
+        stands_to: float | None = None,
     ) -> None:
-        self.marks.append(RecommendedMark(name, reason, arguments, is_there, number))
+        self.marks.append(RecommendedMark(name, reason, arguments, is_there, number, stands_to))
 
 
 def _arguments(mark: MarkValue, number: str | None = None) -> str:

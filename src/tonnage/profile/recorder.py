@@ -4,12 +4,12 @@ It is called from the sampler's thread, so that the processes on a reading are l
 they still live.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psutil
 
-from tonnage.devices.attribution import DEVICE_DELTA, PROCESS_TREE, SIMULATED, attribute
+from tonnage.devices.attribution import DEVICE_DELTA, PROCESS_TREE, attribute
 from tonnage.devices.backend import DeviceReading
 from tonnage.devices.open import Devices
 from tonnage.devices.processes import process_relations
@@ -22,12 +22,16 @@ _BYTES_PER_MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A sample, how it was obtained, and what processes below the test's own hold in it (MiB)."""
+    """A sample, and what processes below the test's own hold in it (MiB).
+
+    `methods` says by GPU how the test's share was told, before the test about none. `unnamed` are
+    the GPUs whose processes and their memory are all told, and none of them is the test's.
+    """
 
     sample: Sample
-    method: str
+    methods: Mapping[str, str]
     below_mib: int
-    lists_nobody: bool
+    unnamed: frozenset[str]
 
 
 class Recorder:
@@ -69,33 +73,37 @@ class Recorder:
 
     def samples(self) -> tuple[Sample, ...]:
         """All samples, with one way of telling memory apart as far as the driver allowed."""
-        if all(taken.method != PROCESS_TREE for taken in self.taken):
+        if not any(PROCESS_TREE in taken.methods.values() for taken in self.taken):
             return tuple(taken.sample for taken in self.taken)
-        # The driver names our processes, so an empty list means that there were none.
+        # The driver names our processes, so where it names none of them there were none.
         return tuple(
-            replace(taken.sample, own_mib=dict.fromkeys(self._gpus, 0))
-            if taken.lists_nobody
-            else taken.sample
+            replace(
+                taken.sample,
+                own_mib={**taken.sample.own_mib, **dict.fromkeys(taken.unnamed, 0)},
+            )
             for taken in self.taken
         )
 
     @property
     def method(self) -> str:
-        """How memory was told apart where the test held most."""
-        methods = {taken.method for taken in self.taken if not taken.lists_nobody}
-        order = (DEVICE_DELTA, PROCESS_TREE, SIMULATED)
-        return next((each for each in order if each in methods), self.taken[-1].method)
+        """How memory was told apart where the test held most; empty when it was not told."""
+        told = [
+            (own_mib, taken.methods[gpu])
+            for taken, sample in zip(self.taken, self.samples(), strict=True)
+            for gpu, own_mib in sample.own_mib.items()
+            if own_mib is not None and gpu in taken.methods
+        ]
+        return max(told, key=lambda each: each[0], default=(0, ""))[1]
 
     def _divided(self, reading: DeviceReading, leader: int | None) -> Taken:
         pids = {use.pid for uses in reading.processes.values() for use in uses or ()}
         own_mib: dict[str, int | None] = dict.fromkeys(self._gpus, 0)
         below_mib = 0
-        lists_nobody = all(uses == () for uses in reading.processes.values())
-        method = SIMULATED if reading.source == SIMULATED else DEVICE_DELTA
+        methods: dict[str, str] = {}
         if leader is not None:
             relations = process_relations(pids | {leader}) if pids else {}
             share = attribute(reading, {leader: _TEST}, relations, self._reserved, self._lowest_mib)
-            method = share.method
+            methods = share.methods
             known = share.by_attempt.get(_TEST, {})
             for gpu in self._gpus:
                 is_told = share.methods[gpu] != DEVICE_DELTA and reading.processes[gpu] is not None
@@ -115,12 +123,22 @@ class Recorder:
             host_mib=0 if leader is None else _host_mib(leader),
             utilisation=self._utilisation(),
         )
-        return Taken(sample, method, below_mib, lists_nobody)
+        return Taken(sample, methods, below_mib, _unnamed(reading, methods))
 
     def _utilisation(self) -> dict[str, int | None]:
         backend = self._devices.backend
         assert backend is not None
         return {gpu: backend.read_utilisation(gpu) for gpu in self._gpus}
+
+
+def _unnamed(reading: DeviceReading, methods: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(
+        gpu
+        for gpu, uses in reading.processes.items()
+        if methods.get(gpu) == DEVICE_DELTA
+        and uses is not None
+        and all(use.used_mib is not None for use in uses)
+    )
 
 
 def _held_by(pid: int, reading: DeviceReading, gpu: str) -> int:

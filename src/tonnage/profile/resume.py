@@ -1,52 +1,70 @@
-"""The file that lets an interrupted profile of many tests go on: one JSON line a finished test.
+"""The file that lets an interrupted profile go on: one JSON line a probe, and a finished test.
 
 Lines are only ever added, each in one write, so a run that dies costs at most its last line. What
-cannot be read is passed over: those tests are profiled again. A command that starts anew says so
+cannot be read is passed over, and measured again. A command that starts anew says so
 in a line of its own, and forgets what the same command had found; others keep theirs.
 """
 
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tonnage.errors import OptionError
-from tonnage.profile.codec import result_from_json, result_to_json
-from tonnage.profile.model import SearchResult, Verdict
+from tonnage.profile.codec import (
+    probe_from_json,
+    probe_to_json,
+    result_from_json,
+    result_to_json,
+)
+from tonnage.profile.model import ProbeResult, SearchResult, Verdict
 
 DIRECTORY = Path(".tonnage", "profile")
 # Keeps the directory out of version control without the user's doing.
 _IGNORE_ALL = "*\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a command found earlier: the results of tests, and the probes of unfinished ones."""
+
+    finished: dict[str, SearchResult] = field(default_factory=dict)
+    begun: dict[str, list[ProbeResult]] = field(default_factory=dict)
+
+
 class ResumeFile:
-    """The finished profiles of one command in a project; `how` tells it from all others."""
+    """The probes and results of one command in a project; `how` tells it from all others."""
 
     def __init__(self, root: Path, how: Mapping[str, Any]) -> None:
         self.problem = ""  # why something could not be kept
         self.path = root / DIRECTORY / "finished.jsonl"
         self._how = json.loads(json.dumps(how))
 
-    def read(self) -> dict[str, SearchResult]:
-        """The result of each test that this command finished since it last started anew."""
+    def read(self) -> Kept:
+        """What this command found since it last started anew."""
+        kept = Kept()
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return {}
-        found: dict[str, SearchResult] = {}
+            return kept
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 if entry["how"] != self._how:
                     continue
-                if "test" in entry:
-                    found[entry["test"]] = result_from_json(entry["result"])
+                if "probe" in entry:
+                    probe = probe_from_json(entry["probe"])
+                    kept.begun.setdefault(entry["test"], []).append(probe)
+                elif "test" in entry:
+                    kept.finished[entry["test"]] = result_from_json(entry["result"])
+                    kept.begun.pop(entry["test"], None)
                 else:
-                    found.clear()
+                    kept = Kept()
             except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
                 continue
-        return found
+        return kept
 
     def begin(self, *, anew: bool) -> None:
         """Make sure that it can be written; `anew` forgets what it holds. Raises OptionError."""
@@ -67,10 +85,16 @@ class ResumeFile:
 
         What cannot be kept is no reason to lose the rest: `problem` then says why.
         """
-        if result.verdict is Verdict.INTERRUPTED:
-            return
+        if result.verdict is not Verdict.INTERRUPTED:
+            self._keep({"test": test, "how": self._how, "result": result_to_json(result)})
+
+    def add_probe(self, test: str, probe: ProbeResult) -> None:
+        """Keep a probe of a test that is not finished; as `add`."""
+        self._keep({"test": test, "how": self._how, "probe": probe_to_json(probe)})
+
+    def _keep(self, entry: Mapping[str, Any]) -> None:
         try:
-            self._append({"test": test, "how": self._how, "result": result_to_json(result)})
+            self._append(entry)
         except OSError as error:
             self.problem = f"{self.path}: {error.strerror}"
 

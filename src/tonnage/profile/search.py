@@ -9,10 +9,11 @@ still finish in time if the guess were wrong. So there are never more probes tha
 but for failures that had to be repeated because they did not say that memory was the reason.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tonnage.profile.bounds import Bounds
+from tonnage.profile.bounds import Bounds, too_large
 from tonnage.profile.evidence import (
     changes_nothing,
     ignores_the_cap,
@@ -27,6 +28,10 @@ MOST_REPEATS = 2
 # How far above the likely least cap it is probed, as a share of a step: enough for what sampling
 # has missed, and so little that a step below surely fails.
 _ABOVE = 0.25
+# When an engine's cache does not fit the card beside its model: how often a smaller one is tried,
+# and by how much.
+MOST_TOO_LARGE = 2
+_SMALLER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ def next_step(space: SearchSpace, history: Sequence[ProbeResult]) -> NextProbe |
     """What to do after these probes, which are those that earlier calls asked for, in order."""
     if not history:
         return NextProbe(space.cap(space.place(space.high)), "validation run")
+    skipped = too_large(space, history)
+    if skipped == len(history):
+        return _smaller(space, history)
+    history = history[skipped:]
     if not history[0].passed:
         return Ended(_VERDICTS.get(history[0].outcome, Verdict.FAILS_ON_ITS_OWN))
     if any(ignores_the_cap(space, probe) for probe in history) or changes_nothing(space, history):
@@ -66,6 +75,14 @@ def next_step(space: SearchSpace, history: Sequence[ProbeResult]) -> NextProbe |
         return Ended(Verdict.FOUND, (*_about_noise(space), *seen.warnings()))
     place, note = _aim(space, seen)
     return NextProbe(space.cap(place), note)
+
+
+def _smaller(space: SearchSpace, history: Sequence[ProbeResult]) -> NextProbe | Ended:
+    """After caches too large for the card: a quarter, unless the card is too small for any."""
+    place = space.place(history[-1].cap.value) - math.log(_SMALLER)
+    if len(history) > MOST_TOO_LARGE or place <= space.place(space.low):
+        return Ended(Verdict.DOES_NOT_FIT)
+    return NextProbe(space.cap(place), "a quarter: the card had no room for it")
 
 
 _VERDICTS = {
@@ -106,8 +123,11 @@ def _wish(space: SearchSpace, seen: Bounds) -> tuple[float, str]:
     above = likely + _ABOVE * step
     below = above - step
     if above < seen.low + _ABOVE * step:
+        failures = seen.failures_above(likely)
+        if not failures:
+            return min(seen.low + step, middle), "should just pass"
         # It failed where it should have passed: away from there, in growing steps.
-        beyond = seen.low + step * 2 ** (seen.failures_above(likely) - 1)
+        beyond = seen.low + step * 2 ** (failures - 1)
         return min(beyond, middle), "it takes more than it seemed"
     if below > seen.high - _ABOVE * step:
         beyond = seen.high - step * 2 ** (seen.passes_below(likely) - 1)

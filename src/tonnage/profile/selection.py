@@ -28,24 +28,40 @@ class SelectionError(TonnageError):
     """The command line selects no test that could be profiled."""
 
 
+Holder = tuple[str, ...] | int | None
+"""What carries a mark: a function, class or file, by its path inside the file (empty: the file);
+a case, by a number that tests which share the mark have in common; None: something elsewhere, such
+as a base class or a hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A test's place in its file, and what carries its marks.
+
+    `target` is the path inside the file: classes, then the function. `ids` are those of its case,
+    one for each parametrisation. `holders` says by name what carries the closest of its marks.
+    """
+
+    target: tuple[str, ...]
+    ids: tuple[str, ...]
+    holders: Mapping[str, Holder]
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What no other test of the file has."""
+        return self.target, self.ids
+
+
 @dataclass(frozen=True, slots=True)
 class SelectedTest:
-    """One test as pytest collected it.
-
-    `line` counts from 1. `target` is the path inside the file: classes, then the function;
-    `case` the id of the parametrisation, None without one; `cases` how many the function has.
-    `marks` are closest first; `own` names those on the function itself.
-    """
+    """One test as pytest collected it. `line` counts from 1; `marks` are closest first."""
 
     node_id: str
     path: Path
     line: int
-    target: tuple[str, ...]
-    case: str | None
-    cases: int
     skips: bool
     marks: tuple[MarkValue, ...]
-    own: frozenset[str]
+    standing: Standing
 
     def requirement(self, vocabulary: Vocabulary) -> Requirement:
         """What its marks declare; nothing where they contradict each other."""
@@ -57,12 +73,16 @@ class SelectedTest:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a command line selects. `options` are its arguments without the paths and node ids."""
+    """What a command line selects. `options` are its arguments without the paths and node ids.
+
+    `files` are all tests of each file with a selected one, since they may share marks.
+    """
 
     root: Path
     options: tuple[str, ...]
     tests: tuple[SelectedTest, ...]
     skipped: tuple[str, ...]
+    files: Mapping[Path, tuple[Standing, ...]]
 
 
 def select_tests(arguments: Sequence[str], environ: Mapping[str, str]) -> Selection:
@@ -100,6 +120,10 @@ def select_tests(arguments: Sequence[str], environ: Mapping[str, str]) -> Select
         options=_without(arguments, found["positional"]),
         tests=runnable,
         skipped=tuple(test.node_id for test in tests if test.skips),
+        files={
+            Path(path): tuple(map(_standing, standings))
+            for path, standings in found["files"].items()
+        },
     )
 
 
@@ -116,12 +140,20 @@ def _test(data: Mapping[str, Any]) -> SelectedTest:
         node_id=data["node_id"],
         path=Path(data["path"]),
         line=(data["line"] or 0) + 1,
-        target=tuple(data["target"]),
-        case=data["case"],
-        cases=data["cases"],
         skips=data["skips"],
         marks=tuple(MarkValue(name, tuple(args), kwargs) for name, args, kwargs in data["marks"]),
-        own=frozenset(data["own"]),
+        standing=_standing(data["standing"]),
+    )
+
+
+def _standing(data: Mapping[str, Any]) -> Standing:
+    return Standing(
+        target=tuple(data["target"]),
+        ids=tuple(data["ids"]),
+        holders={
+            name: tuple(holder) if isinstance(holder, list) else holder
+            for name, holder in data["holders"].items()
+        },
     )
 
 

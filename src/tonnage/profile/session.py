@@ -1,7 +1,7 @@
 """One `tonnage profile`, from what was asked for to what was found, without printing anything."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from tonnage.profile.probe import Stopped, Subject
 from tonnage.profile.recommend import cap_to_declare
 from tonnage.profile.resume import ResumeFile
 from tonnage.profile.selection import SelectedTest, Selection
-from tonnage.profile.several import Finished, ProfileOne, Told, profile_tests
+from tonnage.profile.several import Finished, ProfileOne, Progressed, Told, profile_tests
 from tonnage.profile.space import SearchSpace, space_for
 
 # What a probe may take beyond the test's own timeout: its interpreter, imports and collection.
@@ -118,9 +118,17 @@ def measure_again(bench: Bench, subject: Subject, cap: Cap, result: SearchResult
 
 
 def profiler(
-    asked: Asked, selection: Selection, devices: Devices, vocabulary: Vocabulary, directory: Path
+    asked: Asked,
+    selection: Selection,
+    devices: Devices,
+    vocabulary: Vocabulary,
+    directory: Path,
+    begun: Mapping[str, Sequence[ProbeResult]],
 ) -> ProfileOne:
-    """The function that profiles one of the selected tests, as it was asked for."""
+    """The function that profiles one of the selected tests, as it was asked for.
+
+    `begun` are the probes of searches that were interrupted, which go on from there.
+    """
 
     def profile_one(
         test: SelectedTest,
@@ -143,7 +151,7 @@ def profiler(
             except Stopped:
                 return SearchResult(Verdict.INTERRUPTED)
         space = search_space(asked, test, gpus, devices, vocabulary)
-        result = find_least(bench, subject, space)
+        result = find_least(bench, subject, space, begun.get(test.node_id, ()))
         least = result.lowest_passing
         if result.verdict is not Verdict.FOUND or least is None or not least.kind.is_engine_cap:
             return result
@@ -177,8 +185,11 @@ class Session:
         errors: dict[str, str] = {}
 
         def take(told: Told) -> None:
-            if isinstance(told, Finished):
-                node_id = told.test.node_id
+            node_id = told.test.node_id
+            if isinstance(told, Progressed) and isinstance(told.event, ProbeEnded):
+                if self.resume is not None:
+                    self.resume.add_probe(node_id, told.event.result)
+            elif isinstance(told, Finished):
                 if told.result is not None:
                     found[node_id] = told.result
                     if self.resume is not None:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from textwrap import shorten
 
+from tonnage.devices.backend import DeviceGpu
 from tonnage.profile.cards import cards_that_fit
 from tonnage.profile.model import (
     Cap,
@@ -12,11 +13,12 @@ from tonnage.profile.model import (
     ProbeResult,
     ProbeStarted,
     ProfileEvent,
+    SearchBegan,
     SearchResult,
     Verdict,
 )
 from tonnage.profile.recommend import Recommendation, safe_gib
-from tonnage.units import format_duration, format_gib
+from tonnage.units import MIB_PER_GIB, format_duration, format_gib
 
 _WIDTH = 72
 _IN_WORDS = {
@@ -29,8 +31,16 @@ _IN_WORDS = {
 }
 
 
+def card_line(gpu: DeviceGpu, used_mib: int | None) -> str:
+    """One card and what is in use on it now, by anyone; None: the driver does not say."""
+    in_use = "" if used_mib is None else f", {_memory(used_mib)} in use"
+    return f"GPU {gpu.index}: {format_gib(gpu.capacity_mib)}{in_use}"
+
+
 def event_line(event: ProfileEvent, capacity_mib: int) -> str:
-    """One line for the beginning or end of a probe."""
+    """One line for the beginning of a search, and the beginning or end of a probe."""
+    if isinstance(event, SearchBegan):
+        return _search_line(event, capacity_mib)
     if isinstance(event, ProbeStarted):
         rest = "" if event.left_s is None else f", about {format_duration(event.left_s)} left"
         note = f"  [{event.note}]" if event.note else ""
@@ -39,32 +49,41 @@ def event_line(event: ProfileEvent, capacity_mib: int) -> str:
     word = "PASS" if result.passed else "FAIL"
     times = f"test took {format_duration(result.wall_s)}, probe {format_duration(result.total_s)}"
     if result.passed:
-        return f"[{word}] peak {_gib(result.highest_mib)}, {times}"
+        return f"[{word}] peak {_memory(result.highest_mib)}, {times}"
     why = result.outcome.value.replace("_", " ")
     said = f": {shorten(result.reason, 100, placeholder=' ...')}" if result.reason.strip() else ""
     return f"[{word}] {why}{said}, {times}"
 
 
+def _search_line(event: SearchBegan, capacity_mib: int) -> str:
+    variable = next(iter(event.low.environment()))
+    ends = f"{_cap(event.low, capacity_mib)} to {_cap(event.high, capacity_mib)}"
+    exactly = f"a ratio of {event.tolerance:g}"
+    if event.low.kind is CapKind.FRACTION:
+        exactly = f"{event.tolerance:.1%} of the card"
+    return f"searching {variable} from {ends}, to within {exactly}: at most {event.at_most} probes"
+
+
 def probe_lines(probe: ProbeResult) -> list[str]:
     """Everything one probe measured: memory, phases, leak, utilisation."""
     lines = [
-        f"peak         : {_gib(probe.peak_mib)}{_at(probe.peak_at_s)}",
-        f"mean         : {_gib(probe.mean_mib)}",
-        f"baseline     : {_gib(probe.baseline_mib)}",
+        f"peak         : {_memory(probe.peak_mib)}{_at(probe.peak_at_s)}",
+        f"mean         : {_memory(probe.mean_mib)}",
+        f"baseline     : {_memory(probe.baseline_mib)}",
         f"measured by  : {probe.method or 'nothing: the driver did not answer'}",
     ]
     if probe.counted_peak_mib is not None:
-        lines.insert(1, f"counted      : {_gib(probe.counted_peak_mib)} by the framework itself")
+        lines.insert(1, f"counted      : {_memory(probe.counted_peak_mib)} by the framework itself")
     if len(probe.peak_by_gpu) > 1:
-        peaks = ", ".join(f"{uuid} {format_gib(mib)}" for uuid, mib in probe.peak_by_gpu.items())
+        peaks = ", ".join(f"{uuid} {_memory(mib)}" for uuid, mib in probe.peak_by_gpu.items())
         lines.append(f"by GPU       : {peaks}")
-    lines.append(f"leak         : {format_gib(probe.leak_mib) if probe.leak_mib else 'none'}")
+    lines.append(f"leak         : {_memory(probe.leak_mib) if probe.leak_mib else 'none'}")
     if probe.utilisation_mean is not None:
         lines.append(
             f"utilisation  : {probe.utilisation_mean:.0f}% on average, "
             f"{probe.utilisation_peak or 0}% at most"
         )
-    lines.append(f"host memory  : {format_gib(probe.host_peak_mib)} at most")
+    lines.append(f"host memory  : {_memory(probe.host_peak_mib)} at most")
     lines += [f"left running : {survivor}" for survivor in probe.survivors]
     lines += [f"phase        : {phase.name.value}, {_phase(phase)}" for phase in probe.phases]
     return lines
@@ -86,11 +105,13 @@ def result_lines(result: SearchResult, capacity_mib: int) -> list[str]:
     if result.peak_mib:
         safe = safe_gib(result.peak_mib)
         fitting, too_small = cards_that_fit(safe)
-        lines.append(f"peak observed       : {format_gib(result.peak_mib)}")
+        lines.append(f"peak observed       : {_memory(result.peak_mib)}")
         lines.append(f"to declare          : {safe} GiB (+10% safety, rounded up)")
         lines.append(f"fits on             : {', '.join(map(str, fitting)) or 'none of these'}")
         if too_small:
             lines.append(f"runs out of memory  : {', '.join(map(str, too_small))}")
+    elif result.peak_mib == 0:
+        lines.append("peak observed       : none, no sample saw it hold memory of a GPU")
     lines += [f"WARNING: {warning}" for warning in result.warnings]
     return lines
 
@@ -119,7 +140,7 @@ def table_lines(rows: Sequence[tuple[str, SearchResult | None]]) -> list[str]:
         declare = f"{safe_gib(result.peak_mib)} GiB" if result.peak_mib else "-"
         verdict = "" if result.verdict is Verdict.FOUND else f" ({_words(result.verdict)})"
         lines.append(
-            f"{_gib(result.peak_mib):>9} {declare:>8} {time:>8} {len(result.probes):>6}  "
+            f"{_memory(result.peak_mib):>9} {declare:>8} {time:>8} {len(result.probes):>6}  "
             f"{node_id}{verdict}"
         )
     return lines
@@ -140,8 +161,11 @@ def _cap(cap: Cap, capacity_mib: int) -> str:
     return cap.text(capacity_mib)
 
 
-def _gib(mib: int | None) -> str:
-    return "unknown" if mib is None else format_gib(mib)
+def _memory(mib: int | None) -> str:
+    if mib is None:
+        return "unknown"
+    # Below one GiB a decimal says too little.
+    return format_gib(mib) if mib >= MIB_PER_GIB else f"{mib} MiB"
 
 
 def _at(seconds: float | None) -> str:
@@ -150,6 +174,6 @@ def _at(seconds: float | None) -> str:
 
 def _phase(phase: Phase) -> str:
     return (
-        f"{format_duration(phase.duration_s)}, {format_gib(phase.mean_mib)} on average, "
-        f"{format_gib(phase.peak_mib)} at most"
+        f"{format_duration(phase.duration_s)}, {_memory(phase.mean_mib)} on average, "
+        f"{_memory(phase.peak_mib)} at most"
     )

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -279,6 +280,35 @@ def test_a_list_that_may_serve_other_tests_is_noted():
     result = plan_edits(source, [MarkChange(("test_x",), set=(mark("unit"),), case="2")])
     assert "SIZES = [1, pytest.param(2, marks=pytest.mark.unit)]" in result.source
     assert [(note.line, "SIZES" in note.message) for note in result.notes] == [(3, True)]
+
+
+def test_a_mark_that_is_only_to_be_updated_is_not_added():
+    change = MarkChange((), set=(mark("max_vram_gib(5)"),), in_place=True)
+    source = "import pytest\nfrom marks import pytestmark\n\ndef test_x(): ...\n"
+    result = plan_edits(source, [change])
+    assert result.source == source
+    assert result.unplaced[0].reason == "max_vram_gib is not written there"
+
+
+def test_of_two_changes_of_one_place_the_larger_number_stands():
+    source = """import pytest
+
+@pytest.mark.parametrize("x", [pytest.param(1, id="a")])
+class TestX:
+    @pytest.mark.parametrize("y", [2])
+    def test_x(self, x, y): ...
+    def test_y(self, x): ...
+"""
+    marks = [replace(mark(f"max_vram_gib({gib})"), number=gib) for gib in (9, 5)]
+    changes = [
+        MarkChange(("TestX", name), set=(each,), case="a")
+        for name, each in zip(("test_x", "test_y"), marks, strict=True)
+    ]
+    for order in (changes, changes[::-1]):
+        result = plan_edits(source, order)
+        assert 'pytest.param(1, id="a", marks=pytest.mark.max_vram_gib(9))' in result.source
+        assert result.unplaced == ()
+        assert "the cases in TestX may serve other tests too" in result.notes[0].message
 
 
 def test_without_the_editor_the_extra_is_named(monkeypatch):

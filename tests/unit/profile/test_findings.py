@@ -8,13 +8,13 @@ from tonnage.markers.marks import MarkValue
 from tonnage.markers.presets import PRESETS
 from tonnage.profile.findings import confirmed, needs_of, profiled, single_pass
 from tonnage.profile.model import Cap, CapKind, ProbeOutcome, ProbeResult, SearchResult, Verdict
-from tonnage.profile.selection import SelectedTest
+from tonnage.profile.selection import SelectedTest, Standing
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
 SERVING = PRESETS["serving"]
 TEST = SelectedTest(
-    "t.py::test_a", Path("t.py"), 1, ("test_a",), None, 1, False, (MarkValue("vllm"),), frozenset()
+    "t.py::test_a", Path("t.py"), 1, False, (MarkValue("vllm"),), Standing(("test_a",), (), {})
 )
 
 
@@ -68,3 +68,11 @@ def test_a_single_pass_ends_as_its_probe_did(outcome, verdict):
     result = single_pass(probe(0, 512, kind=CapKind.NONE, outcome=outcome))
     assert result.verdict is verdict
     assert (profiled(TEST, result, SERVING).recommendation is None) == (verdict != Verdict.FOUND)
+
+
+def test_a_gpu_is_used_where_a_cap_showed_what_no_sample_saw():
+    unseen = probe(0.2, 0, kind=CapKind.FRACTION)
+    seen_by_cap = SearchResult(Verdict.FOUND, (unseen,), unseen.cap, None, 4000)
+    assert needs_of(TEST, seen_by_cap, SERVING).gpus == 1
+    nothing = SearchResult(Verdict.FOUND, (unseen,), unseen.cap, None, 0)
+    assert needs_of(TEST, nothing, SERVING).gpus == 0

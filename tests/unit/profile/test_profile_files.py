@@ -1,11 +1,13 @@
 """Profiles as text, JSON, CSV and pictures, and the file that a resumed profile reads."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tonnage.devices.backend import DeviceGpu
 from tonnage.errors import OptionError
 from tonnage.profile.codec import result_from_json, result_to_json
 from tonnage.profile.model import (
@@ -20,12 +22,13 @@ from tonnage.profile.model import (
     Verdict,
 )
 from tonnage.profile.plot import check_plot, plot
-from tonnage.profile.resume import ResumeFile
+from tonnage.profile.resume import Kept, ResumeFile
 from tonnage.profile.samples_csv import COLUMNS, samples_csv
 from tonnage.profile.text import result_lines, table_lines
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
+CARDS = (DeviceGpu("GPU-a", 0, "card", 24_576),)
 SAMPLES = (
     Sample(0.0, {"GPU-a": 100}, {"GPU-a": 0}, 10),
     Sample(0.1, {"GPU-a": None}, {}, 20, {"GPU-a": 50}),
@@ -95,13 +98,21 @@ def test_csv_has_a_row_for_each_sample_and_leaves_out_what_is_not_known():
 )
 def test_a_plot_in_each_format_is_the_same_each_time(suffix, begin):
     title = "test_a[<$x$>]"
-    drawn = plot(title, FOUND, suffix)
+    drawn = plot(title, FOUND, suffix, CARDS)
     assert drawn.startswith(begin)
-    assert drawn == plot(title, FOUND, suffix)
+    assert drawn == plot(title, FOUND, suffix, CARDS)
+
+
+def test_a_plot_names_cards_phases_and_a_cap_that_was_near():
+    near = replace(PROBE, cap=Cap(CapKind.FRACTION, 0.0045))
+    drawn = plot("test_a", replace(FOUND, probes=(near,)), ".svg", CARDS)
+    for text in (b"the test on GPU 0", b">steady<", b">cap<", b"0.4% (0.1 GiB)"):
+        assert text in drawn
+    assert b">cap<" not in plot("test_a", FOUND, ".svg", CARDS)
 
 
 def test_a_search_without_samples_can_be_drawn():
-    assert b"<svg" in plot("test_a", SearchResult(Verdict.INTERRUPTED), ".svg")
+    assert b"<svg" in plot("test_a", SearchResult(Verdict.INTERRUPTED), ".svg", CARDS)
 
 
 def test_another_kind_of_file_is_no_plot(tmp_path):
@@ -123,16 +134,16 @@ def test_finished_profiles_are_read_back_and_damage_costs_only_its_line(tmp_path
     file.add("d", SearchResult(Verdict.INTERRUPTED))
     with file.path.open("ab") as handle:
         handle.write(b'\n[]\n{"test": 1}\n\xff\n')
-    assert file.read() == {"a": without_samples(FOUND), "c": without_samples(FOUND)}
-    assert ResumeFile(tmp_path, {"gpus": "nvml"}).read() == {}
+    assert file.read().finished == {"a": without_samples(FOUND), "c": without_samples(FOUND)}
+    assert ResumeFile(tmp_path, {"gpus": "nvml"}).read() == Kept()
     file.begin(anew=False)
-    assert set(file.read()) == {"a", "c"}
+    assert set(file.read().finished) == {"a", "c"}
     other = ResumeFile(tmp_path, {"gpus": "nvml"})
     other.begin(anew=True)
     other.add("e", FOUND)
     file.begin(anew=True)
-    assert file.read() == {}
-    assert set(other.read()) == {"e"}
+    assert file.read() == Kept()
+    assert set(other.read().finished) == {"e"}
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
@@ -148,3 +159,15 @@ def test_a_result_that_cannot_be_kept_is_noted_and_hurts_nothing(tmp_path):
     file.path.mkdir()
     file.add("a", FOUND)
     assert "finished.jsonl" in file.problem
+
+
+def test_the_probes_of_an_unfinished_search_are_kept_until_it_is_finished(tmp_path):
+    file = ResumeFile(tmp_path, {})
+    file.begin(anew=True)
+    probes = [replace(PROBE, samples=(), total_s=seconds) for seconds in (1.0, 2.0)]
+    for probe in probes:
+        file.add_probe("a", probe)
+        file.add_probe("b", probe)
+    file.add("a", FOUND)
+    file.add("b", replace(FOUND, verdict=Verdict.INTERRUPTED))
+    assert file.read().begun == {"b": probes}

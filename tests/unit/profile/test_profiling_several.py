@@ -9,7 +9,7 @@ from tonnage.devices.backend import DeviceGpu
 from tonnage.markers.marks import MarkValue
 from tonnage.markers.presets import PRESETS
 from tonnage.profile.model import SearchResult, Verdict
-from tonnage.profile.selection import SelectedTest
+from tonnage.profile.selection import SelectedTest, Standing
 from tonnage.profile.several import Began, Finished, profile_tests
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
@@ -19,7 +19,7 @@ GPUS = [DeviceGpu(f"GPU-{place}", place, "sim", 1024) for place in range(2)]
 
 def selected(name, *marks):
     values = tuple(MarkValue(mark) for mark in marks)
-    return SelectedTest(name, Path("t.py"), 1, (name,), None, 1, False, values, frozenset(marks))
+    return SelectedTest(name, Path("t.py"), 1, False, values, Standing((name,), (), {}))
 
 
 def profile(tests, one):

@@ -61,6 +61,25 @@ def test_where_pids_mean_nothing_it_is_what_is_above_the_baseline(recorder):
     assert recorder.baseline_mib == {CARD.uuid: 3000}
 
 
+def test_others_on_the_card_do_not_blur_how_memory_was_told_apart(recorder):
+    read(recorder, 100.5, 13000, (os.getppid(), 13000))
+    recorder.leader = os.getpid()
+    read(recorder, 101.0, 14000, (NOT_OURS, 14000))  # of another container: no growth of ours
+    read(recorder, 101.5, 15000, (os.getppid(), 13000), (os.getpid(), 2000))
+    assert held(recorder) == [0, 0, 2000]
+    assert recorder.method == "process tree"
+
+
+def test_each_gpu_is_told_apart_in_its_own_way(recorder):
+    recorder = Recorder(Devices(), [CARD.uuid, "GPU-b"], began_s=100.0, on_sample=None)
+    recorder.leader = os.getpid()
+    lists = {CARD.uuid: (ProcessUse(os.getpid(), 2000),), "GPU-b": ()}
+    recorder.on_reading(DeviceReading(101.0, {CARD.uuid: 2000, "GPU-b": 0}, lists))
+    [sample] = recorder.samples()
+    assert sample.own_mib == {CARD.uuid: 2000, "GPU-b": 0}
+    assert recorder.method == "process tree"
+
+
 def test_a_driver_that_does_not_answer_leaves_the_sample_unknown(recorder):
     read(recorder, 100.5, 0)
     recorder.leader = os.getpid()

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tonnage.errors import OptionError
+from tonnage.profile.measure import conclude
 from tonnage.profile.model import Cap, CapKind, Phase, PhaseName, ProbeOutcome, ProbeResult, Verdict
-from tonnage.profile.search import MOST_REPEATS, Ended, next_step
+from tonnage.profile.search import MOST_REPEATS, MOST_TOO_LARGE, Ended, NextProbe, next_step
 from tonnage.profile.space import space_for
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
@@ -234,3 +235,37 @@ def test_a_test_that_fails_at_random_is_called_flaky():
     _, ended = play(run, space)
     assert ended.verdict is Verdict.FLAKY
     assert len(ended.warnings) >= MOST_REPEATS
+
+
+def engine(cap, least, most):
+    """An engine that needs a cache of `least` bytes, beside a model that leaves room for `most`."""
+    if cap.value > most:
+        return ProbeResult(cap, ProbeOutcome.OUT_OF_MEMORY, 1.0, reason="no room")
+    if cap.value < least:
+        return ProbeResult(cap, ProbeOutcome.DOES_NOT_FIT, 1.0, reason="too little")
+    return ProbeResult(cap, ProbeOutcome.PASSED, 1.0, peak_mib=5000 + round(cap.value / 2**20))
+
+
+@pytest.mark.parametrize("most", [64e9, 22e9, 7e9])
+def test_a_cache_too_large_for_the_card_is_not_the_end(most):
+    space = space_for(CapKind.VLLM_BYTES, CARD_MIB, declared=8e9, is_simulated=True)
+    history, ended = play(lambda cap: engine(cap, 1e9, most), space)
+    assert ended.verdict is Verdict.FOUND
+    assert 1e9 <= least(history) <= 1.25e9 * 1.01
+    result = conclude(space, history, ended)
+    assert result.highest_failing.value < 1e9
+
+
+def test_a_card_too_small_for_any_cache_is():
+    space = space_for(CapKind.VLLM_BYTES, CARD_MIB, declared=8e9, is_simulated=True)
+    history, ended = play(lambda cap: engine(cap, 1e9, 0), space)
+    assert ended.verdict is Verdict.DOES_NOT_FIT
+    assert len(history) == 1 + MOST_TOO_LARGE
+
+
+def test_a_test_without_gpu_memory_is_never_said_to_take_more_than_it_seemed():
+    history = []
+    while isinstance(step := next_step(SHARES, history), NextProbe):
+        assert "more" not in step.note
+        history.append(ProbeResult(step.cap, ProbeOutcome.PASSED, 1.0, peak_mib=0))
+    assert len(history) <= 3
