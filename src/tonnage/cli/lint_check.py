@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,7 @@ from tonnage.lint.format_concise import closing, concise, statistics
 from tonnage.lint.format_full import full
 from tonnage.lint.format_github import github
 from tonnage.lint.format_json import as_data, as_json, finding_from
-from tonnage.lint.format_junit import junit
 from tonnage.lint.format_sarif import sarif
-from tonnage.lint.history import mean_durations_s
 from tonnage.lint.model import Finding
 from tonnage.lint.project import Project
 from tonnage.lint.result import LintResult
@@ -40,8 +38,7 @@ from tonnage.lint.rust import RustReaderMissingError, check_rust
 from tonnage.lint.scripts import check_scripts
 from tonnage.lint.silence import silent_rules
 from tonnage.lint.source import Reading
-from tonnage.record.measured_file import MEASURED, load_measured
-from tonnage.record.store import HOME
+from tonnage.record.store import HOME, MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def check_suite(
         registered=frozenset(project.markers),
         default_timeout_s=project.timeout_s,
         xfail_strict=project.xfail_strict,
-        durations_s=mean_durations_s(load_measured(root)) if history.exists() else {},
+        durations_s=_durations_s(root) if history.exists() else {},
     )
     baseline: Baseline = Counter()
     if options.baseline is not None:
@@ -108,6 +105,14 @@ def check_suite(
     return answer
 
 
+def _durations_s(root: Path) -> dict[str, float]:
+    """What recorded runs know, in seconds by node id."""
+    from tonnage.lint.history import mean_durations_s  # the start of the records
+    from tonnage.record.measured_file import load_measured
+
+    return mean_durations_s(load_measured(root))
+
+
 def _selection(settings: LintSettings, options: LintOptions) -> LintSettings:
     """The settings with the rules that the command line names."""
     for name, codes in (("--select", options.select), ("--ignore", options.ignore)):
@@ -121,7 +126,7 @@ def _selection(settings: LintSettings, options: LintOptions) -> LintSettings:
                 )
     select = options.select or settings.select
     ignore = options.ignore if options.select else (*settings.ignore, *options.ignore)
-    return settings.model_copy(update={"select": select, "ignore": ignore})
+    return replace(settings, select=select, ignore=ignore)
 
 
 def _checked(checks: _Checks, answer: Answer) -> LintResult:
@@ -178,6 +183,8 @@ def _formatted(result: LintResult, options: LintOptions, root: str, *, has_colou
     if options.format is Format.SARIF:
         return sarif(result, root)
     if options.format is Format.JUNIT:
+        from tonnage.lint.format_junit import junit  # the XML library's start
+
         return junit(result)
     # These name files for who reads them here.
     here = result.with_paths(_from_here(root))

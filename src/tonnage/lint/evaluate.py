@@ -121,11 +121,11 @@ class Evaluator:
 
     def bound(self, bounds: Iterable[Bound], module: Module, scope: Scope | None = None) -> Known:
         """What a name with these possible meanings stands for."""
-        return _one_of(self.of(bound.meaning, module, scope) for bound in bounds)
+        return _one_of([self.of(bound.meaning, module, scope) for bound in bounds])
 
     def _name(self, term: Name, module: Module, scope: Scope | None) -> Known:
         root, _, rest = term.dotted.partition(".")
-        if scope is not None and root in scope.names:
+        if scope is not None and scope is not module.scope and root in scope.names:
             found = self._guarded((id(scope), root), scope.names[root], module, scope)
             if found is not None:
                 return self._marked(self._attributes(found, rest), module, term.at)

@@ -53,9 +53,9 @@ class Fixtures:
         key = id(layer.scope)
         if key not in self._bringing:
             fixtures = self._of_layer(layer).values()
-            self._bringing[key] = any(
-                fixture.marking is not NOTHING for fixture in fixtures
-            ) or any(_may_be_fixture(bounds[-1].meaning) for bounds in layer.scope.names.values())
+            self._bringing[key] = any(fixture.marking for fixture in fixtures) or any(
+                _may_be_fixture(bounds[-1].meaning) for bounds in layer.scope.names.values()
+            )
         return self._bringing[key]
 
     def brought(self, requested: Iterable[str], layers: tuple[Layer, ...]) -> Marking:
@@ -120,7 +120,7 @@ class Fixtures:
         if fixture is None:
             return None
         brought = fixture.cases
-        marking = NOTHING + Marking((), brought.marked, brought.possible, brought.doubts)
+        marking = Marking((), brought.marked, brought.possible, brought.doubts)
         requests = tuple(
             request for request in known.function.parameters if request not in {"self", "request"}
         )

@@ -253,8 +253,8 @@ def test_a_renamed_marker_is_known_by_its_new_name_alone(codes):
     renamed = VocabularySettings(rename={"parallel": "beside"})
     only = LintSettings(select=("TNG114", "TNG301"))
     text = "@pytest.mark.{}\n@pytest.mark.gpu_1\ndef test_a(): ..."
-    assert codes(text.format("beside"), vocabulary=renamed, lint=only) == ["TNG301"]
-    assert codes(text.format("parallel"), vocabulary=renamed, lint=only) == ["TNG114"]
+    assert codes(text.format("beside"), vocabulary_changes=renamed, lint=only) == ["TNG301"]
+    assert codes(text.format("parallel"), vocabulary_changes=renamed, lint=only) == ["TNG114"]
 
 
 MARKS = st.sampled_from(
