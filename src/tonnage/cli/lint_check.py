@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tonnage.cli.lint_options import Format, LintOptions
 from tonnage.config import LintSettings, load_settings
 from tonnage.errors import OptionError, suggestion
 from tonnage.lint.baseline import Baseline, split
-from tonnage.lint.check import check, in_order, selected_rules
+from tonnage.lint.check import in_order, judge, selected_rules, without_used
 from tonnage.lint.checking import check_paths
 from tonnage.lint.colour import coloured, plain
 from tonnage.lint.context import Context, context_of
@@ -29,7 +29,7 @@ from tonnage.lint.format_full import full
 from tonnage.lint.format_github import github
 from tonnage.lint.format_json import as_data, as_json, finding_from
 from tonnage.lint.format_sarif import sarif
-from tonnage.lint.model import Finding
+from tonnage.lint.model import Finding, IgnoredCode
 from tonnage.lint.project import Project
 from tonnage.lint.result import LintResult
 from tonnage.lint.rule import Rule
@@ -134,8 +134,10 @@ def _checked(checks: _Checks, answer: Answer) -> LintResult:
     options, project, rules = checks.options, checks.project, checks.rules
 
     def work(reading: Reading) -> dict[str, Any]:
+        judged = judge(reading, checks.context, rules)
         return {
-            "findings": [as_data(each) for each in check(reading, checks.context, rules)],
+            "findings": [as_data(each) for each in judged.findings],
+            "used": [asdict(each) for each in judged.used_elsewhere],
             "tests": len(reading.tests),
             "files": sum(file.is_collected for file in reading.files),
             "silent": silent_rules(reading, rules) if options.explain else [],
@@ -149,7 +151,10 @@ def _checked(checks: _Checks, answer: Answer) -> LintResult:
         cache=Path(checks.cache) if checks.cache else None,
     )
     shares = checked.results
-    findings = [finding_from(data) for share in shares for data in share["findings"]]
+    findings = without_used(
+        (finding_from(data) for share in shares for data in share["findings"]),
+        (IgnoredCode(**data) for share in shares for data in share["used"]),
+    )
     findings += _elsewhere(checks, answer)
     answer.depends_on += checked.depends_on
     answer.is_lasting = answer.is_lasting and bool(shares)
