@@ -46,9 +46,11 @@ def find_elsewhere(paths: Sequence[Path], root: Path) -> Elsewhere:
             walked[directory] = None
             for name in names:
                 file = directory / name
+                if not name.endswith((".sh", ".rs")) or not file.is_file():
+                    continue  # a pipe would be waited for
                 if name.endswith(".sh"):
                     scripts[file] = None
-                elif name.endswith(".rs") and (crate := _crate_of(file, root)):
+                elif crate := _crate_of(file, root):
                     rust[file] = RustFile(file, crate)
     return Elsewhere(tuple(rust.values()), tuple(scripts), tuple(walked))
 

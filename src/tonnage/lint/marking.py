@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tonnage.lint.evaluate import Evaluator, marks_in
+from tonnage.lint.evaluate import Evaluator
 from tonnage.lint.known import (
     Known,
     Outside,
@@ -12,6 +12,7 @@ from tonnage.lint.known import (
     TheMark,
     Unknown,
 )
+from tonnage.lint.known_marks import marks_in
 from tonnage.lint.model import Case, Level, PlacedMark
 from tonnage.lint.outline import Call, Function, Meaning, Name, Term
 from tonnage.lint.scopes import Bound, Scope

@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from tonnage.errors import TonnageError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 End = TypeVar("End")
@@ -22,8 +24,8 @@ _SHARES_PER_PROCESS = 8
 _MOST_SHARES = 256  # a byte says which
 
 
-class ShareError(RuntimeError):
-    """A process that worked on a share ended without a result; the text says how."""
+class ShareError(TonnageError):
+    """A process that worked on shares ended without a result."""
 
 
 def map_shares(
@@ -44,16 +46,17 @@ def map_shares(
     crew = _Crew(work, end, shares)
     gc.freeze()  # what is there already stays shared with the children
     children: dict[int, int] = {}
-    texts = []
+    parts = []
     try:
         for _ in range(min(jobs, len(shares)) - 1):
             pid, reading_end = _start(crew)
             children[pid] = reading_end
-        parts = [crew.run()]
+        parts.append(crew.run())
         while children:
             pid = next(iter(children))
-            texts.append(_finish(pid, children[pid]))
+            text, status = _wait(pid, children[pid])
             del children[pid]
+            parts.append(_done(text, status))
     except BaseException:
         for pid in children:
             _end(pid)
@@ -61,9 +64,6 @@ def map_shares(
     finally:
         gc.unfreeze()
         crew.close()
-    if any(text is None for text in texts):
-        raise ShareError("a process of the reading ended early; see above")
-    parts += [json.loads(text) for text in texts if text is not None]
     results = sorted((done for part in parts for done in part["done"]), key=lambda done: done[0])
     return [result for _, result in results], [part["end"] for part in parts]
 
@@ -136,11 +136,26 @@ def _start(crew: _Crew[Any, Any, Any]) -> tuple[int, int]:
         os._exit(status)
 
 
-def _finish(pid: int, reading_end: int) -> bytes | None:
+def _wait(pid: int, reading_end: int) -> tuple[bytes, int]:
+    """What a child has written, and the status it ended with."""
     with os.fdopen(reading_end, "rb") as pipe:
         text = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    return text if status == 0 else None
+    return text, os.waitpid(pid, 0)[1]
+
+
+def _done(text: bytes, status: int) -> dict[str, Any]:
+    """What a child has done. Raises ShareError where it has ended early."""
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        raise ShareError(
+            f"a process that read files was ended by {name}",
+            where="tonnage lint",
+            remedy="Where memory is short, --jobs 1 needs the least.",
+        )
+    if status:
+        raise ShareError("a process that read files failed; see above", where="tonnage lint")
+    done: dict[str, Any] = json.loads(text)
+    return done
 
 
 def _end(pid: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -133,16 +134,24 @@ def test_shares_are_worked_on_in_other_processes():
     assert len(set(pids)) == 3
 
 
-def test_a_share_that_fails_is_an_error(capfd):
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda: 1 / 0, "a process that read files failed; see above"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was ended by SIGKILL"),
+    ],
+    ids=["raises", "killed"],
+)
+def test_a_process_that_ends_early_is_an_error(capfd, end, said):
     here = os.getpid()
     taken = multiprocessing.Event()
 
-    def fails_elsewhere(share):
+    def ends_elsewhere(share):
         if os.getpid() != here:
             taken.set()
-            raise LookupError("broken")
+            end()
         assert taken.wait(60)  # else nothing might be left for the other process
 
-    with pytest.raises(ShareError):
-        map_shares(fails_elsewhere, int, [1, 2], [1, 1], 2)
-    assert "broken" in capfd.readouterr().err
+    with pytest.raises(ShareError, match=said):
+        map_shares(ends_elsewhere, int, [1, 2], [1, 1], 2)
+    assert ("ZeroDivisionError" in capfd.readouterr().err) == ("above" in said)

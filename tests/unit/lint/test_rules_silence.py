@@ -259,6 +259,13 @@ def test_a_renamed_marker_is_known_by_its_new_name_alone(codes):
     assert codes(text.format("parallel"), vocabulary_changes=renamed, lint=only) == ["TNG114"]
 
 
+def test_a_marker_under_its_old_name_is_not_missing_besides(codes):
+    renamed = VocabularySettings(rename={"gpu_1": "one_gpu"})
+    implied = LintSettings(select=("TNG10", "TNG114"), implied={"**": ("gpu_0",)})
+    text = "@pytest.mark.pre_merge\n@pytest.mark.unit\n@pytest.mark.gpu_1\ndef test_a(): ..."
+    assert codes(text, vocabulary_changes=renamed, lint=implied) == ["TNG114"]
+
+
 MARKS = st.sampled_from(
     [
         MarkValue("gpu_0"),
