@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SKIPPED = frozenset(("target", "build", "dist", "node_modules", "venv", "__pycache__"))
-_IGNORE = re.compile(r"(?:#|//)\s*tonnage:\s*ignore(?:\[(?P<codes>[^\]]*)\])?")
+_IGNORE = re.compile(r"(?:#|//)\s*tonnage:\s*ignore\b(?:\s*\[(?P<codes>[^\]]*)\])?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 
-IGNORE = re.compile(r"#\s*tonnage:\s*ignore\b(?:\[(?P<codes>[^\]]*)\])?")
+IGNORE = re.compile(r"#\s*tonnage:\s*ignore\b(?:\s*\[(?P<codes>[^\]]*)\])?")
 
 
 def without(line: str, column: int, code: str) -> str | None:

@@ -52,6 +52,7 @@ def unused(findings):
         (f"# tonnage: ignore[TNG101]\n{MARKED}def test_a(): ...\n", "of TNG101 "),
         ("def test_a(): ...  # tonnage: ignore[TNG101, TNG102, TNG103]\n", None),
         ("def test_a(): ...  # tonnage: ignore\n", None),
+        (f"{MARKED}def test_a(): ...  # tonnage: ignore [TNG101]\n", "of TNG101 "),
         (f"{MARKED}def test_a(): ...  # tonnage: ignore\n", None),  # TNG203 cannot judge
         (f"{MARKED}def test_a(): ...  # tonnage: ignore[TNG101, TNG902]\n", None),
         (f"{MARKED}def test_a(): ...  # tonnage: ignore[TNG203]\n", None),  # no history
@@ -134,6 +135,7 @@ def test_a_finding_about_a_comment_comes_back_from_its_data(suite):
         ("x = 1  # tonnage: ignore[TNG101]", "TNG101", "x = 1"),
         ("x = 1  # tonnage: ignore[TNG101, TNG102]", "TNG101", "x = 1  # tonnage: ignore[TNG102]"),
         ("x = 1  # tonnage: ignore", "", "x = 1"),
+        ("x = 1  #tonnage:ignore [ TNG101,TNG102 ]", "TNG101", "x = 1  # tonnage: ignore[TNG102]"),
         ("# tonnage: ignore[TNG101]", "TNG101", ""),
         ("    # tonnage: ignore[TNG101] why", "TNG101", "    # why"),
         ("x = 1  # noqa  # tonnage: ignore[TNG101]", "TNG101", "x = 1  # noqa"),
@@ -144,7 +146,7 @@ def test_a_finding_about_a_comment_comes_back_from_its_data(suite):
     ],
 )
 def test_taking_a_code_away_leaves_the_rest_of_the_line(line, code, left):
-    column = max(line.find("# tonnage"), 0) + 1
+    column = max(line.find("#tonnage"), line.find("# tonnage"), 0) + 1
     assert without(line, column, code) == left
 
 
