@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hypothesis import settings
 from tests.packed import load_only
 
 pytest_plugins = ["pytester"]
@@ -19,6 +20,10 @@ for name in (
     "PY_COLORS",
 ):
     os.environ.pop(name, None)
+
+# On a busy machine any example may take long; no test fails for that.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
-"""[tool.tonnage] of a project's pyproject.toml, as Settings: one declaration a key."""
+"""[tool.tonnage] of a project's pyproject.toml, as Settings: one declaration a key.
+
+pydantic checks what a project has written. Importing it takes longer than all else that a short
+command does, so it is imported only where there is something to check.
+"""
 
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
 from tonnage.errors import ConfigError, suggestion
 from tonnage.markers.customise import Changes, customise
@@ -23,35 +25,55 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 
-def _key(default: Any, description: str, allowed: str, example: str, **limits: Any) -> Any:
-    """One key: its default, what it is for, what it may be, and an example in TOML."""
-    return Field(
-        default,
-        description=description,
-        json_schema_extra={"allowed": allowed, "example": example},
-        **limits,
-    )
+def _key(
+    default: Any, description: str, allowed: str, example: str, name: str = "", **limits: Any
+) -> Any:
+    """One key: its default, what it is for, what it may be, and an example in TOML.
+
+    `name`: how the key is written where the field is called otherwise. `limits` are pydantic's.
+    """
+    said = {"description": description, "allowed": allowed, "example": example}
+    given = {"alias": name} if name else {}
+    metadata = {"initially": default, "said": said, **given, **limits}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-class _Table(BaseModel):
-    # Strict: a text is no number and `true` is not 1. Arrays become tuples, which strict would
-    # refuse, hence strict=False on those.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+@dataclass(frozen=True, slots=True)
+class _If:
+    """What the type of a value does not say, for pydantic to check: whether this holds."""
+
+    holds: Callable[[Any], object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        if not self.holds(value):
+            raise ValueError
+        return value
 
 
-def _compiles(pattern: str) -> str:
+def _compiles(pattern: str) -> bool:
     try:
         re.compile(pattern)
-    except re.error as error:
-        raise ValueError(str(error)) from None
-    return pattern
+    except re.error:
+        return False
+    return True
 
 
-_Pattern = Annotated[str, AfterValidator(_compiles)]
-_Names = Annotated[tuple[str, ...], Field(strict=False)]
-_Code = Annotated[str, Field(pattern=r"^TNG\d{0,3}$")]
+_Code = Annotated[str, _If(re.compile(r"TNG\d{0,3}").fullmatch)]
 
 
+class _Table:
+    # Strict: a text is no number and `true` is not 1.
+    __pydantic_config__ = {"extra": "forbid", "strict": True, "allow_inf_nan": False}  # noqa: RUF012
+
+
+@dataclass(frozen=True)
 class VocabularySettings(_Table):
     """[tool.tonnage.vocabulary]: changes to the preset's markers, applied in this order."""
 
@@ -60,21 +82,18 @@ class VocabularySettings(_Table):
         "All lifecycle markers, earliest stage first, in place of the preset's.",
         "an array of marker names",
         '["pre_merge", "nightly"]',
-        strict=False,
     )
     cards: tuple[str, ...] | None = _key(
         None,
         "All markers that ask for a GPU with that word in its name, in place of the preset's.",
         "an array of marker names",
         '["h100", "l4"]',
-        strict=False,
     )
     remove: tuple[str, ...] = _key(
         (),
         "Markers of the preset that this project does not know.",
         "an array of marker names",
         '["weekly"]',
-        strict=False,
     )
     rename: dict[str, str] = _key(
         {},
@@ -90,6 +109,7 @@ class VocabularySettings(_Table):
     )
 
 
+@dataclass(frozen=True)
 class LintSettings(_Table):
     """[tool.tonnage.lint]: the rules that tests are checked against, and their figures."""
 
@@ -98,14 +118,12 @@ class LintSettings(_Table):
         "The rules to check, by code or by how their codes begin.",
         'an array of codes such as "TNG101" or "TNG1"',
         '["TNG1", "TNG301"]',
-        strict=False,
     )
     ignore: tuple[_Code, ...] = _key(
         (),
         "The rules to leave out of those selected.",
         'an array of codes such as "TNG101" or "TNG1"',
         '["TNG113", "TNG5"]',
-        strict=False,
     )
     severity: dict[_Code, Literal["error", "warning", "info"]] = _key(
         {},
@@ -121,7 +139,7 @@ class LintSettings(_Table):
         "80.0",
         gt=0,
     )
-    timeout_budgets_s: dict[str, Annotated[float, Field(gt=0)]] = _key(
+    timeout_budgets_s: dict[str, Annotated[float, _If(lambda seconds: seconds > 0)]] = _key(
         {"pre_merge": 300.0, "post_merge": 900.0, "nightly": 3600.0},
         "The longest timeout, in seconds, that a test of a lifecycle may ask for.",
         "a table from lifecycle marker to seconds",
@@ -134,18 +152,18 @@ class LintSettings(_Table):
         "0.5",
         ge=0,
     )
-    ticket: _Pattern = _key(
+    ticket: Annotated[str, _If(_compiles)] = _key(
         r"https?://|#\d+|\b[A-Z][A-Z0-9]+-\d+\b",
         "What a ticket looks like in the reason of a skip or xfail.",
         "a regular expression",
         r"'\bGPU-\d+\b'",
     )
-    file_names: tuple[str, ...] = _key(
-        ("test_*_*.py",),
-        "What files with tests are called.",
+    file_names: tuple[str, ...] | None = _key(
+        None,
+        "What files with tests are called; not set: `test_*_*.py` where the vocabulary "
+        "has components.",
         "an array of globs",
         '["test_*.py"]',
-        strict=False,
     )
     component_places: tuple[str, ...] = _key(
         (
@@ -155,16 +173,14 @@ class LintSettings(_Table):
         "Where unit and integration tests of a component lie; `**` is any number of folders.",
         "an array of globs from the root",
         '["src/*/tests/**"]',
-        strict=False,
     )
     e2e_places: tuple[str, ...] = _key(
         ("tests/**",),
         "Where e2e tests lie.",
         "an array of globs from the root",
         '["tests/e2e/**"]',
-        strict=False,
     )
-    implied: dict[str, _Names] = _key(
+    implied: dict[str, tuple[str, ...]] = _key(
         {},
         "Markers that a place implies, for `--fix` to add where they are missing: by a glob of "
         "files, or of classes in them after `::`.",
@@ -173,6 +189,7 @@ class LintSettings(_Table):
     )
 
 
+@dataclass(frozen=True)
 class Settings(_Table):
     """[tool.tonnage]: how this project's tests are read and run."""
 
@@ -203,9 +220,8 @@ class Settings(_Table):
         'isolation = "group".',
         "an array of fixture names",
         '["model_server"]',
-        strict=False,
     )
-    slots: Literal["auto"] | Annotated[int, Field(ge=1)] = _key(
+    slots: Literal["auto"] | Annotated[int, _If(lambda slots: slots >= 1)] = _key(
         "auto",
         "CPU slots, and so tests at a time; auto: one for each CPU this process may use.",
         '"auto" or a whole number of at least 1',
@@ -261,16 +277,18 @@ class Settings(_Table):
         "0.5",
         gt=0,
     )
-    vocabulary_changes: VocabularySettings = Field(
-        default=VocabularySettings(),
-        alias="vocabulary",
-        description="Changes to the markers of the preset.",
-        json_schema_extra={"allowed": "a table", "example": '{ remove = ["weekly"] }'},
+    vocabulary_changes: VocabularySettings = _key(
+        VocabularySettings(),
+        "Changes to the markers of the preset.",
+        "a table",
+        '{ remove = ["weekly"] }',
+        name="vocabulary",
     )
-    lint: LintSettings = Field(
-        default=LintSettings(),
-        description="The rules that tests are checked against.",
-        json_schema_extra={"allowed": "a table", "example": '{ ignore = ["TNG501"] }'},
+    lint: LintSettings = _key(
+        LintSettings(),
+        "The rules that tests are checked against.",
+        "a table",
+        '{ ignore = ["TNG501"] }',
     )
 
     @cached_property
@@ -280,7 +298,7 @@ class Settings(_Table):
         return vocabulary
 
 
-_TABLES: dict[str, type[BaseModel]] = {"vocabulary": VocabularySettings, "lint": LintSettings}
+_TABLES: dict[str, type[_Table]] = {"vocabulary": VocabularySettings, "lint": LintSettings}
 
 
 def load_settings(root: Path) -> Settings:
@@ -305,14 +323,9 @@ def load_settings(root: Path) -> Settings:
 
 
 def _checked(table: Mapping[str, Any], where: str) -> Settings:
-    mistakes: list[str] = []
-    settings = None
-    try:
-        settings = Settings.model_validate(table)
-    except ValidationError as error:
-        places = dict.fromkeys(_place(mistake["loc"]) for mistake in error.errors())
-        mistakes.extend(_in_words(place, table) for place in places)
-    else:
+    settings, places = _validated(table) if table else (Settings(), [])
+    mistakes = [_in_words(place, table) for place in places]
+    if settings is not None:
         preset = PRESETS[settings.preset]
         for mistake in customise(preset, _changes(settings.vocabulary_changes))[1]:
             text = f"vocabulary.{mistake.key}: {mistake.reason}"
@@ -320,6 +333,19 @@ def _checked(table: Mapping[str, Any], where: str) -> Settings:
     if settings is None or mistakes:
         raise ConfigError("\n  ".join(["[tool.tonnage] cannot be used", *mistakes]), where=where)
     return settings
+
+
+def _validated(table: Mapping[str, Any]) -> tuple[Settings | None, list[tuple[str, ...]]]:
+    """The settings that a table says, or none and the keys that are wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
+    # As JSON, whose arrays may be tuples even where types are strict. A date has no JSON, and no
+    # key may be one: neither may any be an array of null.
+    text = json.dumps(table, default=lambda date: [None])
+    try:
+        return TypeAdapter(Settings).validate_json(text), []
+    except ValidationError as error:
+        return None, list(dict.fromkeys(_place(mistake["loc"]) for mistake in error.errors()))
 
 
 def _changes(settings: VocabularySettings) -> Changes:
@@ -339,9 +365,8 @@ def _place(loc: tuple[int | str, ...]) -> tuple[str, ...]:
 
 def _in_words(place: tuple[str, ...], table: Mapping[str, Any]) -> str:
     """The mistake at one key: what is given and what may be, or the nearest known key."""
-    model = Settings if len(place) == 1 else _TABLES[place[0]]
+    known = keys(Settings if len(place) == 1 else _TABLES[place[0]])
     given = table if len(place) == 1 else table[place[0]]
-    known = keys(model)
     key = ".".join(place)
     if place[-1] not in known:
         return f"{key}: unknown key; " + (
@@ -350,27 +375,26 @@ def _in_words(place: tuple[str, ...], table: Mapping[str, Any]) -> str:
     return f"{key}: {_toml(given[place[-1]])} is not {described(known[place[-1]])['allowed']}"
 
 
-def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+def keys(table: type[_Table]) -> dict[str, Field[Any]]:
     """The keys of a table as written in TOML, with their declarations."""
-    return {declared.alias or name: declared for name, declared in model.model_fields.items()}
+    return {each.metadata.get("alias", each.name): each for each in fields(table)}  # type: ignore[arg-type]
 
 
-def described(declared: FieldInfo) -> dict[str, str]:
-    """What a declaration says for people: `allowed` values and an `example`."""
-    extra = declared.json_schema_extra
-    assert isinstance(extra, dict)
-    return {name: str(text) for name, text in extra.items()}
+def described(declared: Field[Any]) -> dict[str, str]:
+    """What a declaration says for people: `description`, `allowed` values and an `example`."""
+    said: dict[str, str] = declared.metadata["said"]
+    return said
 
 
-def keys_table(model: type[BaseModel]) -> str:
+def keys_table(table: type[_Table]) -> str:
     """The Markdown table of a table's keys, for the documentation."""
     rows = ["| key | default | may be | what it is for | example |", "|---|---|---|---|---|"]
-    for key, declared in keys(model).items():
-        said = described(declared)
-        is_set = isinstance(declared.default, (str, float, tuple, dict)) and declared.default
-        default = f"`{_toml(declared.default)}`" if is_set else "not set"
-        example = f"`{key} = {said['example']}`"
-        cells = [f"`{key}`", default, said["allowed"], str(declared.description), example]
+    for key, declared in keys(table).items():
+        said, value = described(declared), declared.metadata["initially"]
+        is_set = isinstance(value, (str, float, tuple, dict)) and value
+        default = f"`{_toml(value)}`" if is_set else "not set"
+        cells = [f"`{key}`", default, said["allowed"], said["description"]]
+        cells.append(f"`{key} = {said['example']}`")
         rows.append(f"| {' | '.join(cell.replace('|', _PIPE) for cell in cells)} |")
     return "\n".join(rows)
 

@@ -3,6 +3,7 @@
 Imports next to nothing before it knows that there is something to do.
 """
 
+import gc
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ def lint(arguments: Sequence[str]) -> int:
             from tonnage.cli.lint_run import run
 
             answer = run(arguments, key, has_colour=bool(key["colour"]))
+            gc.freeze()  # the end of the process frees it all, and need not look for cycles
         return _say(str(answer["out"]), str(answer["err"]), int(str(answer["status"])))
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tonnage.cli.lint_options import Format, LintOptions
 from tonnage.config import LintSettings, load_settings
 from tonnage.errors import OptionError, suggestion
 from tonnage.lint.baseline import Baseline, split
-from tonnage.lint.check import check, in_order, selected_rules
+from tonnage.lint.check import in_order, judge, selected_rules, without_used
 from tonnage.lint.checking import check_paths
 from tonnage.lint.colour import coloured, plain
 from tonnage.lint.context import Context, context_of
@@ -28,10 +28,8 @@ from tonnage.lint.format_concise import closing, concise, statistics
 from tonnage.lint.format_full import full
 from tonnage.lint.format_github import github
 from tonnage.lint.format_json import as_data, as_json, finding_from
-from tonnage.lint.format_junit import junit
 from tonnage.lint.format_sarif import sarif
-from tonnage.lint.history import mean_durations_s
-from tonnage.lint.model import Finding
+from tonnage.lint.model import Finding, IgnoredCode
 from tonnage.lint.project import Project
 from tonnage.lint.result import LintResult
 from tonnage.lint.rule import Rule
@@ -40,8 +38,7 @@ from tonnage.lint.rust import RustReaderMissingError, check_rust
 from tonnage.lint.scripts import check_scripts
 from tonnage.lint.silence import silent_rules
 from tonnage.lint.source import Reading
-from tonnage.record.measured_file import MEASURED, load_measured
-from tonnage.record.store import HOME
+from tonnage.record.store import HOME, MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def check_suite(
         registered=frozenset(project.markers),
         default_timeout_s=project.timeout_s,
         xfail_strict=project.xfail_strict,
-        durations_s=mean_durations_s(load_measured(root)) if history.exists() else {},
+        durations_s=_durations_s(root) if history.exists() else {},
     )
     baseline: Baseline = Counter()
     if options.baseline is not None:
@@ -108,6 +105,14 @@ def check_suite(
     return answer
 
 
+def _durations_s(root: Path) -> dict[str, float]:
+    """What recorded runs know, in seconds by node id."""
+    from tonnage.lint.history import mean_durations_s  # the start of the records
+    from tonnage.record.measured_file import load_measured
+
+    return mean_durations_s(load_measured(root))
+
+
 def _selection(settings: LintSettings, options: LintOptions) -> LintSettings:
     """The settings with the rules that the command line names."""
     for name, codes in (("--select", options.select), ("--ignore", options.ignore)):
@@ -121,7 +126,7 @@ def _selection(settings: LintSettings, options: LintOptions) -> LintSettings:
                 )
     select = options.select or settings.select
     ignore = options.ignore if options.select else (*settings.ignore, *options.ignore)
-    return settings.model_copy(update={"select": select, "ignore": ignore})
+    return replace(settings, select=select, ignore=ignore)
 
 
 def _checked(checks: _Checks, answer: Answer) -> LintResult:
@@ -129,8 +134,10 @@ def _checked(checks: _Checks, answer: Answer) -> LintResult:
     options, project, rules = checks.options, checks.project, checks.rules
 
     def work(reading: Reading) -> dict[str, Any]:
+        judged = judge(reading, checks.context, rules)
         return {
-            "findings": [as_data(each) for each in check(reading, checks.context, rules)],
+            "findings": [as_data(each) for each in judged.findings],
+            "used": [asdict(each) for each in judged.used_elsewhere],
             "tests": len(reading.tests),
             "files": sum(file.is_collected for file in reading.files),
             "silent": silent_rules(reading, rules) if options.explain else [],
@@ -144,7 +151,10 @@ def _checked(checks: _Checks, answer: Answer) -> LintResult:
         cache=Path(checks.cache) if checks.cache else None,
     )
     shares = checked.results
-    findings = [finding_from(data) for share in shares for data in share["findings"]]
+    findings = without_used(
+        (finding_from(data) for share in shares for data in share["findings"]),
+        (IgnoredCode(**data) for share in shares for data in share["used"]),
+    )
     findings += _elsewhere(checks, answer)
     answer.depends_on += checked.depends_on
     answer.is_lasting = answer.is_lasting and bool(shares)
@@ -178,6 +188,8 @@ def _formatted(result: LintResult, options: LintOptions, root: str, *, has_colou
     if options.format is Format.SARIF:
         return sarif(result, root)
     if options.format is Format.JUNIT:
+        from tonnage.lint.format_junit import junit  # the XML library's start
+
         return junit(result)
     # These name files for who reads them here.
     here = result.with_paths(_from_here(root))

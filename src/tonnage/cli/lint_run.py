@@ -12,7 +12,7 @@ from tonnage.errors import TonnageError
 from tonnage.lint.checking import check_paths
 from tonnage.lint.listing import as_json, as_text, listed
 from tonnage.lint.project import Project, configuration_places
-from tonnage.lint.remembered import begin, cache_directory, remember
+from tonnage.lint.remembered import begin, begin_reading, cache_directory, remember
 
 _USAGE = 2
 
@@ -32,13 +32,15 @@ def _run(options: LintOptions, key: Mapping[str, object], *, has_colour: bool) -
     directory = Path.cwd()
     project, paths = find_suite(options.paths, directory)
     cache = cache_directory(str(project.root)) if options.cache else None
-    began_ns = begin(cache) if cache else 0
+    not_before_ns = begin(cache) if cache else 0
     if options.list_tests:
+        began_ns = begin_reading(not_before_ns)
         answer = _list(options, project, paths, cache)
     else:
         # Only here are the rules and the settings needed.
         from tonnage.cli.lint_check import check_suite
 
+        began_ns = begin_reading(not_before_ns)
         has_colour = has_colour and options.output is None
         answer = check_suite(options, project, paths, cache, has_colour=has_colour)
     if options.output is not None:

@@ -1,16 +1,18 @@
 """Checking what was read, or collected, against the rules."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from tonnage.config import LintSettings
 from tonnage.errors import ConfigError, suggestion
 from tonnage.lint.context import Context
 from tonnage.lint.declared import own_path
-from tonnage.lint.model import DeclaredTest, Finding, Level, Place, PlacedMark, Severity
+from tonnage.lint.ignoring import Ignoring
+from tonnage.lint.model import DeclaredTest, Finding, IgnoredCode, PlacedMark, Severity
 from tonnage.lint.registered import registered_around
 from tonnage.lint.rule import Found, Rule
 from tonnage.lint.rules import RULES
+from tonnage.lint.rules.reading import UNUSED
 from tonnage.lint.source import Reading, SourceFile
 
 
@@ -33,8 +35,24 @@ def selected_rules(settings: LintSettings) -> tuple[Rule, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The findings in some files, and the comments in other files that have silenced some."""
+
+    findings: tuple[Finding, ...]
+    used_elsewhere: tuple[IgnoredCode, ...] = ()
+
+
 def check(reading: Reading, context: Context, selected: Iterable[Rule]) -> tuple[Finding, ...]:
-    """The findings in some files, by place; those silenced by a comment are left out."""
+    """The findings in all files of a suite, by place; without those silenced by a comment."""
+    return judge(reading, context, selected).findings
+
+
+def judge(reading: Reading, context: Context, selected: Iterable[Rule]) -> Judged:
+    """The findings in some files of a suite, by place; without those silenced by a comment.
+
+    A comment may silence what is found in files read elsewhere: `without_used` is for that.
+    """
     rules = tuple(selected)
     known = context.registered | registered_around(reading.files)
     context = replace(context, registered=known)
@@ -47,15 +65,21 @@ def check(reading: Reading, context: Context, selected: Iterable[Rule]) -> tuple
         tests = by_file.get(file.path, [])
         findings += checker.of_tests(tests)
         findings += _of_file(file, tests, context, rules)
-    ignores = {file.path: file.ignores for file in reading.files if file.ignores}
-    if ignores:
-        lines = {test.node_id: _lines_of(test) for test in reading.tests}
-        findings = [
-            finding
-            for finding in findings
-            if not _is_ignored(finding, lines.get(finding.test, ()), ignores)
+    if not reading.ignores:
+        return Judged(in_order(findings))
+    ignoring = Ignoring(reading)
+    findings = [finding for finding in findings if not ignoring.silences(finding)]
+    if UNUSED in rules:
+        findings += [
+            finding_of(UNUSED, found, context, None) for found in ignoring.unused(rules, context)
         ]
-    return in_order(findings)
+    return Judged(in_order(findings), ignoring.used_elsewhere())
+
+
+def without_used(findings: Iterable[Finding], used: Iterable[IgnoredCode]) -> list[Finding]:
+    """The findings without those about comments that have silenced something after all."""
+    known = set(used)
+    return [finding for finding in findings if finding.unused not in known]
 
 
 def check_tests(
@@ -103,6 +127,7 @@ def finding_of(rule: Rule, found: Found, context: Context, test: DeclaredTest | 
         test=test.node_id if test else "",
         remedy=found.remedy,
         edits=found.edits,
+        unused=found.unused,
     )
 
 
@@ -187,21 +212,3 @@ def _of_file(
         if rule.of_file
         for found in rule.of_file(file, tests, context)
     ]
-
-
-def _lines_of(test: DeclaredTest) -> tuple[Place, ...]:
-    """The places whose comments speak for all findings about a test: its `def`, its decorators."""
-    marks = (mark.place for mark in test.marks if mark.level is Level.TEST and mark.place)
-    return (test.place, *marks)
-
-
-def _is_ignored(
-    finding: Finding,
-    places: Iterable[Place],
-    ignores: Mapping[str, Mapping[int, frozenset[str]]],
-) -> bool:
-    for place in (finding.place, *places):
-        codes = ignores.get(place.path, {}).get(place.line)
-        if codes is not None and (not codes or finding.code in codes):
-            return True
-    return False

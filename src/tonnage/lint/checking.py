@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from tonnage.lint.discover import Found
 from tonnage.lint.outlines import Outlines
 from tonnage.lint.parallel import map_shares
 from tonnage.lint.project import Project
@@ -40,7 +39,7 @@ def check_paths(
     jobs: int = 0,
     cache: Path | None = None,
 ) -> Checked[Result]:
-    """Read the files below these paths and check them, each share in a process of its own.
+    """Read the files below these paths and check them, a share at a time, in several processes.
 
     `check` gets the reading of some of the files and returns what JSON can say. `jobs`: processes
     at most, 0 for one for each CPU. `cache`: the directory of the outlines, None for none.
@@ -67,11 +66,9 @@ def _checked(
     reader = Reader(project, Outlines(stored))
     found = reader.find(paths)
 
-    def work(share: Sequence[Found]) -> dict[str, Any]:
-        result = check(reader.read(share))
+    def end() -> dict[str, Any]:
         outlines = reader.outlines
         return {
-            "result": result,
             "made": outlines.made,
             "used": sorted(outlines.used),
             "depends_on": reader.depends_on(),
@@ -79,12 +76,12 @@ def _checked(
 
     sizes = [_size(one.path) for one in found]
     worth = max(1, min(jobs, sum(sizes) // _WORTH_A_PROCESS))
-    shares = map_shares(work, found, sizes, worth)
-    made = {key: text for share in shares for key, text in share["made"].items()}
+    results, ends = map_shares(lambda share: check(reader.read(share)), end, found, sizes, worth)
+    made = {key: text for one in ends for key, text in one["made"].items()}
     if store is not None and stored is not None and made:
-        store.save(stored, made, [key for share in shares for key in share["used"]])
-    depends_on = dict.fromkeys(path for share in shares for path in share["depends_on"])
-    return Checked(tuple(share["result"] for share in shares), tuple(depends_on))
+        store.save(stored, made, [key for one in ends for key in one["used"]])
+    depends_on = dict.fromkeys(path for one in ends for path in one["depends_on"])
+    return Checked(tuple(results), tuple(depends_on))
 
 
 def _cpus() -> int:

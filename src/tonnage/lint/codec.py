@@ -36,6 +36,7 @@ _CLASSES: tuple[type, ...] = (
     facts.EnvironmentFact,
     facts.FileFacts,
     model.Place,
+    outline.Ignore,
 )
 _NUMBERS = {one: number for number, one in enumerate(_CLASSES)}
 _FIELDS = {one: tuple(field.name for field in fields(one)) for one in _CLASSES}
@@ -60,17 +61,8 @@ def decode(text: str | bytes) -> Outline:
 def _as_data(value: Any) -> object:
     if value is UNREAD:
         return {"unread": 1}
-    if isinstance(value, frozenset):
-        return {"set": sorted(value)}
     kind = type(value)
-    return {"is": _NUMBERS[kind], "with": _fields(value, kind)}
-
-
-def _fields(value: Any, kind: type) -> list[object]:
-    found = [getattr(value, name) for name in _FIELDS[kind]]
-    if kind is Outline:  # JSON would make texts of the line numbers
-        found = [list(item.items()) if isinstance(item, dict) else item for item in found]
-    return found
+    return {"is": _NUMBERS[kind], "with": [getattr(value, name) for name in _FIELDS[kind]]}
 
 
 def _as_value(data: Any) -> Any:
@@ -80,11 +72,5 @@ def _as_value(data: Any) -> Any:
         return data
     if "is" in data:
         kind = _CLASSES[data["is"]]
-        values = [_as_value(item) for item in data["with"]]
-        if kind is Outline:
-            values[_IGNORES] = dict(values[_IGNORES])
-        return kind(*values)
-    return frozenset(data["set"]) if "set" in data else UNREAD
-
-
-_IGNORES = _FIELDS[Outline].index("ignores")
+        return kind(*[_as_value(item) for item in data["with"]])
+    return UNREAD

@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tonnage.lint.classes import has_own_init, is_abstract, lineage_layers, members_of
 from tonnage.lint.conftests import Around, Conftests, given_by_hooks
 from tonnage.lint.evaluate import Evaluator
-from tonnage.lint.fixtures import Fixtures, Layer
+from tonnage.lint.fixtures import Fixtures, Layer, requested_by
 from tonnage.lint.inherit import Lineage, Lineages
 from tonnage.lint.known import Known, OneOf, Outside, Plain, TheClass, TheFunction, Unknown
 from tonnage.lint.marking import NOTHING, Marker, Marking
@@ -167,7 +168,9 @@ class Collecting:
         node_id = f"{holder.prefix}{name}"
         marking = decorated.marking + holder.marking
         if self._fixtures.may_bring(holder.layers):
-            marking = marking + self._fixtures.brought(_requested(function, marking), holder.layers)
+            marking = marking + self._fixtures.brought(
+                requested_by(function, marking), holder.layers
+            )
         if holder.around.hooked:
             marking = marking + given_by_hooks(holder.around, node_id)
         disturbed = defined_in.scope.disturbances.get(function.name, ())
@@ -200,9 +203,9 @@ class Collecting:
             known.module.scope.names.get(f"{known.outline.name}.__test__"), known.module
         ):
             return
-        if _is_abstract(lineage, self._marker):
+        if is_abstract(lineage, self._marker):
             return
-        if not lineage.is_test_case and self._has_own_init(lineage):
+        if not lineage.is_test_case and has_own_init(lineage, self._evaluator):
             return
         inner = _Holder(
             holder.module,
@@ -215,7 +218,7 @@ class Collecting:
         )
         if lineage.doubts:
             unknown.append(f"class {name}: {lineage.doubts[0]}")
-        members = _members(lineage)
+        members = members_of(lineage)
         found = False
         for member, (bounds, owner, scope) in members.items():
             if lineage.is_test_case:
@@ -258,30 +261,6 @@ class Collecting:
         found = lineage.find(name)
         return None if found is None else self._test_attribute(found[0], found[1].module)
 
-    def _has_own_init(self, lineage: Lineage) -> bool:
-        return (
-            lineage.has_init
-            or lineage.find("__init__") is not None
-            or lineage.find("__new__") is not None
-            or any(map(self._is_dataclass, lineage.classes))
-        )
-
-    def _is_dataclass(self, known: TheClass) -> bool:
-        """Whether a decorator gives it an `__init__`."""
-        for term in known.outline.decorators:
-            function = getattr(term, "function", term)
-            meant = self._evaluator.of(function, known.module)
-            if isinstance(meant, Outside) and meant.dotted in {
-                "dataclasses.dataclass",
-                "attr.s",
-                "attr.attrs",
-                "attr.define",
-                "attrs.define",
-                "attrs.frozen",
-            }:
-                return True
-        return False
-
     def _marking_of_class(self, known: TheClass, lineage: Lineage) -> Marking:
         """The marks of a class and its bases, the furthest base first, as pytest lists them."""
         key = id(known.outline)
@@ -292,59 +271,6 @@ class Collecting:
             doubts = Marking(unknown=lineage.doubts)
             self._class_markings[key] = (known, marking + doubts)
         return self._class_markings[key][1]
-
-
-def lineage_layers(lineage: Lineage) -> Iterator[tuple[TheClass, Scope]]:
-    """The classes of a lineage with their names, the class itself first."""
-    return zip(lineage.classes, lineage.scopes, strict=True)
-
-
-Members = dict[str, tuple[list[Bound], TheClass, Scope]]
-
-
-def _members(lineage: Lineage) -> Members:
-    """The attributes of a class by name, those of the furthest base first, each where it is set."""
-    own: list[Members] = []
-    seen: set[str] = set()
-    for known, scope in lineage_layers(lineage):
-        own.append(
-            {
-                name: (bounds, known, scope)
-                for name, bounds in scope.names.items()
-                if name not in seen
-            }
-        )
-        seen.update(scope.names)
-    return {name: member for members in reversed(own) for name, member in members.items()}
-
-
-def _is_abstract(lineage: Lineage, marker: Marker) -> bool:
-    """Whether an abstract method is left in a class that Python checks for them."""
-    if not lineage.is_abc:
-        return False
-    for bounds, owner, scope in _members(lineage).values():
-        meaning = bounds[-1].meaning
-        if isinstance(meaning, Function) and meaning.decorators:
-            known = TheFunction(meaning, owner.module)
-            if marker.of_function(known, scope).is_abstract:
-                return True
-    return False
-
-
-def _requested(function: Function, marking: Marking) -> Iterable[str]:
-    """The fixtures a test asks for."""
-    names = [name for name in function.parameters if name != "self"]
-    for mark in marking.marks:
-        if mark.value.name == "usefixtures":
-            names += [arg for arg in mark.value.args if isinstance(arg, str)]
-        elif mark.value.name == "parametrize" and mark.value.args:
-            # What is parametrised directly is no fixture.
-            given = mark.value.args[0]
-            listed = given.split(",") if isinstance(given, str) else given
-            if isinstance(listed, (list, tuple)) and not mark.value.kwargs.get("indirect"):
-                taken = {str(name).strip() for name in listed}
-                names = [name for name in names if name not in taken]
-    return names
 
 
 def _doubts(bounds: Sequence[Bound]) -> tuple[str, ...]:

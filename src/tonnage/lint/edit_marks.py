@@ -1,8 +1,8 @@
 """Changing the marks of tests in a source file: text in, text out, everything else untouched.
 
-`plan_edits` finds each test, class, module or single case and says what could not be placed and
-why; `edit_rows` decides where in a row of marks a change goes, `edit_syntax` carries it out in the
-syntax tree. Needs LibCST (the extra `edit`), which is imported only when something is to be edited.
+`plan_edits` says what could not be placed and why; `edit_sites` finds each test, class, module or
+single case, `edit_rows` decides where in a row of marks a change goes, `edit_syntax` carries it out
+in the syntax tree. Needs LibCST (the extra `edit`), imported only when something is to be edited.
 """
 
 from collections.abc import Sequence

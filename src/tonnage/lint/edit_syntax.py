@@ -4,14 +4,13 @@ First each change is given the node whose row of marks it concerns; then one wal
 changes these nodes, from the leaves up.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from tonnage.lint.edit_cases import CaseSite, find_case
 from tonnage.lint.edit_decorators import with_decorators
 from tonnage.lint.edit_insert import (
     imports_at_top,
@@ -20,17 +19,15 @@ from tonnage.lint.edit_insert import (
     with_pytestmark,
 )
 from tonnage.lint.edit_lists import MarkList, list_of, with_entries
-from tonnage.lint.edit_marks import EditResult, MarkChange, MarkText, Note, Unplaced
+from tonnage.lint.edit_marks import EditResult, MarkChange, MarkText, Unplaced
 from tonnage.lint.edit_names import (
-    code_of,
     imported,
-    inner_blocks,
     spelling_of,
 )
-from tonnage.lint.edit_rows import Entry, Row, RowMark, arranged, is_unchanged
+from tonnage.lint.edit_rows import Entry, Row, arranged, is_unchanged
+from tonnage.lint.edit_sites import Definition, NoSite, Sites, line_of, row_of, values_of
 from tonnage.lint.edit_spelling import Spelling, meaning_of
 
-Definition = cst.FunctionDef | cst.ClassDef
 _IDLE = "the marks are there already, perhaps written in another way"
 _NO_LIST = "its marks are not a written-out list"
 
@@ -51,24 +48,13 @@ def edited(source: str, wanted: Sequence[MarkChange], order: Sequence[str]) -> E
     for change in wanted:
         editor.place(change)
     text = editor.edited().code if editor.jobs else source
-    return EditResult(text, tuple(editor.unplaced), tuple(editor.notes), tuple(editor.idle))
+    return EditResult(text, tuple(editor.unplaced), tuple(editor.sites.notes), tuple(editor.idle))
 
 
 def _none_placed(source: str, wanted: Sequence[MarkChange], line: int, reason: str) -> EditResult:
     return EditResult(
         source, tuple(Unplaced(change, line, reason, change.wanted) for change in wanted)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A definition and what it is in, the innermost last."""
-
-    path: tuple[Definition, ...]
-
-    @property
-    def node(self) -> Definition:
-        return self.path[-1]
 
 
 class _IdleError(Exception):
@@ -95,73 +81,19 @@ class _Editor(cst.CSTTransformer):
         self.order = order
         self.spelling: Spelling = spelling_of(module)
         self.lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self.definitions: dict[tuple[str, ...], list[_Found]] = {}
-        for path, found in _definitions(module):
-            self.definitions.setdefault(path, []).append(found)
+        self.sites = Sites(module, self.spelling, positions)
         self.jobs: dict[cst.CSTNode, list[MarkChange]] = {}
         self.unplaced: list[Unplaced] = []
-        self.notes: list[Note] = []
         self.idle: list[Unplaced] = []
-        self.parts: dict[cst.CSTNode, tuple[cst.BaseExpression, ...]] = {}
         self.lacks_import = False
 
     def place(self, change: MarkChange) -> None:
         """Give the change the node that it concerns, or say why there is none."""
-        site: cst.CSTNode | str
-        found = self.definitions.get(change.target, [])
-        if not change.target:
-            site = self._at_block(self.module, self.module, change)
-        elif len(found) != 1:
-            name = "::".join(change.target)
-            often = f"is defined {len(found)} times" if found else "is not defined"
-            self._refuse(change, found[-1].node if found else None, f"{name} {often} in this file")
-            return
-        elif change.case is not None:
-            site = self._at_case(found[0], change, change.case)
-        elif isinstance(found[0].node, cst.ClassDef):
-            site = self._at_block(found[0].node, found[0].node.body, change)
-        else:
-            site = found[0].node
-        if isinstance(site, str):
-            self._refuse(change, found[0].node if found else None, site)
+        site = self.sites.of(change)
+        if isinstance(site, NoSite):
+            self._refuse(change, site.near, site.reason)
         elif change not in (job := self.jobs.setdefault(site, [])):
             job.append(change)
-
-    def _at_case(self, found: _Found, change: MarkChange, case: str) -> cst.CSTNode | str:
-        # pytest takes the mark of a function before that of its case.
-        for mark in self._row([each.decorator for each in found.node.decorators]):
-            for text in change.set:
-                if mark and mark.name == text.name and mark.meaning != meaning_of(text.expression):
-                    return f"{mark.name} on the function outweighs that of a case"
-        site = find_case(self.module, found.path, case, self.spelling)
-        if isinstance(site, CaseSite):
-            if site.shared:
-                message = f"the cases in {site.shared} may serve other tests too"
-                note = Note(self._line(site.node), message)
-                self.notes += [] if note in self.notes else [note]
-            if isinstance(site.node, cst.Element):
-                self.parts[site.node] = site.values
-            return site.node
-        return site
-
-    def _at_block(
-        self, node: cst.Module | cst.ClassDef, body: cst.CSTNode, change: MarkChange
-    ) -> cst.CSTNode | str:
-        """Where the marks of a class or module stand: in its `pytestmark`, or on the class."""
-        assignments = _assignments(body)
-        if len(assignments) > 1:
-            return f"pytestmark is bound {len(assignments)} times"
-        if not assignments:
-            return node
-        assignment = assignments[0]
-        if isinstance(node, cst.Module):
-            return assignment
-        on_class = _concerned(self._row([each.decorator for each in node.decorators]), change)
-        value = getattr(assignment, "value", None)
-        in_list = value is not None and _concerned(self._row(_values(value)), change)
-        if on_class and in_list:
-            return "its marks stand both in decorators and in pytestmark"
-        return node if on_class else assignment
 
     def edited(self) -> cst.Module:
         """The module with all changes made."""
@@ -197,7 +129,7 @@ class _Editor(cst.CSTTransformer):
 
     def _with_decorators(self, node: Definition, change: MarkChange) -> Definition:
         old = [each.decorator for each in node.decorators]
-        row = self._row(old)
+        row = row_of(self.spelling, old)
         entries = self._entries(row, change)
         return with_decorators(node, entries, self._expressions(entries, row, old))
 
@@ -206,8 +138,8 @@ class _Editor(cst.CSTTransformer):
     ) -> cst.BaseExpression:
         """A list of marks, or a single mark, after the change."""
         is_list = isinstance(value, (cst.List, cst.Tuple))
-        old = _values(value)
-        row = self._row(old)
+        old = values_of(value)
+        row = row_of(self.spelling, old)
         if not is_list and row[0] is None:
             raise _NotPlacedError(_NO_LIST)
         if isinstance(value, (cst.List, cst.Tuple)) and any(
@@ -250,7 +182,7 @@ class _Editor(cst.CSTTransformer):
             self.lacks_import = True
         function = cst.parse_expression(f"{self.spelling.pytest or 'pytest'}.param")
         return node.with_changes(
-            value=with_marks_argument(_call(function, self.parts[original]), value)
+            value=with_marks_argument(_call(function, self.sites.parts[original]), value)
         )
 
     def _entries(self, row: Row, change: MarkChange) -> list[Entry]:
@@ -296,9 +228,6 @@ class _Editor(cst.CSTTransformer):
         except cst.ParserSyntaxError as error:
             raise _NotPlacedError(f"{expression} is no expression") from error
 
-    def _row(self, expressions: Sequence[cst.BaseExpression]) -> list[RowMark | None]:
-        return [self.spelling.read(code_of(each)) for each in expressions]
-
     def _imports_pytest_at_top(self) -> bool:
         return any(
             name == "pytest"
@@ -322,66 +251,8 @@ class _Editor(cst.CSTTransformer):
         self.unplaced.append(self._unplaced(change, node, reason))
 
     def _unplaced(self, change: MarkChange, node: cst.CSTNode | None, reason: str) -> Unplaced:
-        line = 1 if node is None or isinstance(node, cst.Module) else self._line(node)
+        line = 1 if node is None or isinstance(node, cst.Module) else line_of(node, self.positions)
         return Unplaced(change, line, reason, change.wanted)
-
-    def _line(self, node: cst.CSTNode) -> int:
-        if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
-            node = node.name
-        return self.positions[node].start.line
-
-
-def _definitions(
-    body: cst.CSTNode, around: tuple[Definition, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], _Found]]:
-    """Every class, its methods, and every function of a module, with the path of names to it."""
-    for node in _defined(body):
-        found = _Found((*around, node))
-        yield tuple(each.name.value for each in found.path), found
-        if isinstance(node, cst.ClassDef):
-            yield from _definitions(node.body, found.path)
-
-
-def _defined(body: cst.CSTNode) -> Iterator[Definition]:
-    for statement in getattr(body, "body", ()):
-        if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
-            yield statement
-        else:
-            for block in inner_blocks(statement):
-                yield from _defined(block)
-
-
-def _assignments(body: cst.CSTNode) -> list[cst.CSTNode]:
-    """The statements that bind `pytestmark` in a module or class, not further inside."""
-    found: list[cst.CSTNode] = []
-    for statement in getattr(body, "body", ()):
-        if isinstance(statement, cst.SimpleStatementLine):
-            found += [small for small in statement.body if "pytestmark" in _targets(small)]
-        else:
-            for block in inner_blocks(statement):
-                found += _assignments(block)
-    return found
-
-
-def _targets(statement: cst.BaseSmallStatement) -> list[str]:
-    if isinstance(statement, cst.Assign):
-        return [code_of(each.target) for each in statement.targets]
-    if isinstance(statement, (cst.AnnAssign, cst.AugAssign)):
-        return [code_of(statement.target)]
-    return []
-
-
-def _values(value: cst.BaseExpression) -> list[cst.BaseExpression]:
-    """The marks that a value holds: those of a list, or itself."""
-    if isinstance(value, (cst.List, cst.Tuple)):
-        return [element.value for element in value.elements]
-    return [value]
-
-
-def _concerned(row: Row, change: MarkChange) -> bool:
-    """Whether the change updates or removes a mark of this row."""
-    words = {mark.name for mark in change.set} | {meaning_of(text) for text in change.remove}
-    return any(mark is not None and words & {mark.name, mark.meaning} for mark in row)
 
 
 def _without_smaller(job: Sequence[MarkChange]) -> list[MarkChange]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SKIPPED = frozenset(("target", "build", "dist", "node_modules", "venv", "__pycache__"))
-_IGNORE = re.compile(r"(?:#|//)\s*tonnage:\s*ignore(?:\[(?P<codes>[^\]]*)\])?")
+_IGNORE = re.compile(r"(?:#|//)\s*tonnage:\s*ignore\b(?:\s*\[(?P<codes>[^\]]*)\])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,11 @@ def find_elsewhere(paths: Sequence[Path], root: Path) -> Elsewhere:
             walked[directory] = None
             for name in names:
                 file = directory / name
+                if not name.endswith((".sh", ".rs")) or not file.is_file():
+                    continue  # a pipe would be waited for
                 if name.endswith(".sh"):
                     scripts[file] = None
-                elif name.endswith(".rs") and (crate := _crate_of(file, root)):
+                elif crate := _crate_of(file, root):
                     rust[file] = RustFile(file, crate)
     return Elsewhere(tuple(rust.values()), tuple(scripts), tuple(walked))
 

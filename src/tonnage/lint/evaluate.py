@@ -1,26 +1,23 @@
 """What the terms of an outline stand for: marks, functions, classes, or what is known of them."""
 
 import builtins
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 
+from tonnage.lint.calls import UNREAD_VALUE, made_outside, mark_called
 from tonnage.lint.known import (
-    NO_CASES,
-    Cases,
     Known,
     Listed,
     OneOf,
     Outside,
     Plain,
-    TheCase,
     TheClass,
-    TheFixture,
     TheFunction,
     TheMark,
     TheModule,
     Unknown,
 )
-from tonnage.lint.model import UNREAD, Case, Level, Place, PlacedMark
+from tonnage.lint.known_marks import listed
+from tonnage.lint.model import Level, Place, PlacedMark
 from tonnage.lint.outline import (
     Bind,
     Call,
@@ -43,19 +40,7 @@ from tonnage.lint.tree import Module, Tree
 from tonnage.markers.marks import MarkValue
 
 _MARK = "pytest.mark."
-_UNREAD = Plain(UNREAD)
 _MAX_DEPTH = 25
-
-# Calls of these give data without marks when they are given such data.
-_DATA_MODULES = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "pandas", "torch"}
-# Builtins that give what they are given.
-_PASS_ON = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed"})
-
-
-# Of these modules' functions, those that may give anything all the same.
-_GIVES_ANYTHING = frozenset(
-    {"builtins.getattr", "builtins.eval", "builtins.next", "functools.partial", "functools.reduce"}
-)
 
 
 class Evaluator:
@@ -121,11 +106,11 @@ class Evaluator:
 
     def bound(self, bounds: Iterable[Bound], module: Module, scope: Scope | None = None) -> Known:
         """What a name with these possible meanings stands for."""
-        return _one_of(self.of(bound.meaning, module, scope) for bound in bounds)
+        return _one_of([self.of(bound.meaning, module, scope) for bound in bounds])
 
     def _name(self, term: Name, module: Module, scope: Scope | None) -> Known:
         root, _, rest = term.dotted.partition(".")
-        if scope is not None and root in scope.names:
+        if scope is not None and scope is not module.scope and root in scope.names:
             found = self._guarded((id(scope), root), scope.names[root], module, scope)
             if found is not None:
                 return self._marked(self._attributes(found, rest), module, term.at)
@@ -173,7 +158,7 @@ class Evaluator:
         if isinstance(known, TheMark) and attribute == "with_args":
             return known
         if isinstance(known, TheFunction):
-            return _UNREAD
+            return UNREAD_VALUE
         if isinstance(known, TheClass):
             return self._class_attribute(known, attribute)
         if isinstance(known, OneOf):
@@ -185,7 +170,7 @@ class Evaluator:
         for statement in reversed(known.outline.body):
             if isinstance(statement, Bind) and statement.name == attribute:
                 return self.of(statement.meaning, known.module)
-        return _UNREAD
+        return UNREAD_VALUE
 
     def _import(self, named: Import, module: Module) -> Known:
         target = self._tree.imported(module, named)
@@ -221,12 +206,12 @@ class Evaluator:
         if isinstance(term, Items):
             for item in term.items:
                 if isinstance(item, Starred):
-                    yield from _listed(self.of(item.term, module, scope, depth))
+                    yield from listed(self.of(item.term, module, scope, depth))
                 else:
                     yield self.of(item, module, scope, depth)
         elif isinstance(term, Joined):
             for part in term.parts:
-                yield from _listed(self.of(part, module, scope, depth))
+                yield from listed(self.of(part, module, scope, depth))
         elif isinstance(term, Repeated):
             yield self.of(term.term, module, scope, depth)
 
@@ -236,7 +221,7 @@ class Evaluator:
             item
             for arg in term.args
             for item in (
-                _listed(self.of(arg.term, module, scope, depth))
+                listed(self.of(arg.term, module, scope, depth))
                 if isinstance(arg, Starred)
                 else (self.of(arg, module, scope, depth),)
             )
@@ -244,18 +229,18 @@ class Evaluator:
         kwargs = {name: self.of(value, module, scope, depth) for name, value in term.kwargs}
         place = _place(module, term.at)
         if isinstance(function, TheMark):
-            return _mark_called(function, args, kwargs, place)
+            return mark_called(function, args, kwargs, place)
         if isinstance(function, TheFunction):
             return self._made_by(function, depth)
         if isinstance(function, Outside):
-            return _made_outside(function.dotted, args, kwargs, place)
+            return made_outside(function.dotted, args, kwargs, place)
         return Unknown(f"line {term.at[0]} of {module.shown} computes it")
 
     def _made_by(self, called: TheFunction, depth: int) -> Known:
         """What a function of the tree returns, where that does not depend on its arguments."""
         function = called.function
         if not function.speaks_of_marks:
-            return _UNREAD
+            return UNREAD_VALUE
         given = dict.fromkeys(function.parameters, Opaque())
         results = self.returned(called, given, depth + 1)
         if not results or any(map(_has_unknown, results)):
@@ -283,14 +268,6 @@ def _one_of(options: Iterable[Known]) -> Known:
     return different[0] if len(different) == 1 else OneOf(tuple(different))
 
 
-def _listed(known: Known) -> Iterator[Known]:
-    """The items of a list; what is not known to be one counts as an item of its own."""
-    if isinstance(known, Listed):
-        yield from known.items
-    elif not isinstance(known, Plain):
-        yield known
-
-
 def _has_unknown(known: Known) -> bool:
     if isinstance(known, (Listed, OneOf)):
         inner = known.items if isinstance(known, Listed) else known.options
@@ -303,138 +280,3 @@ def _mark(name: str, place: Place) -> Known:
     if "." in name:
         return Unknown(f"`pytest.mark.{name}` is no mark")
     return TheMark(PlacedMark(MarkValue(name), Level.TEST, place))
-
-
-def _mark_called(
-    called: TheMark, args: list[Known], kwargs: dict[str, Known], place: Place
-) -> Known:
-    """A mark with arguments, or put on a function or class by hand."""
-    if len(args) == 1 and not kwargs and isinstance(args[0], (TheFunction, TheClass)):
-        subject = args[0]
-        if isinstance(subject, TheFunction):
-            return TheFunction(subject.function, subject.module, (*subject.marks, called))
-        return Unknown("a mark is put on a class by hand")
-    value = called.mark.value
-    cases = NO_CASES
-    if value.name == "parametrize":
-        cases = cases_of(args[1] if len(args) > 1 else kwargs.get("argvalues", _UNREAD))
-    new = MarkValue(
-        value.name,
-        (*value.args, *map(_plain_value, args)),
-        {**value.kwargs, **{name: _plain_value(known) for name, known in kwargs.items() if name}},
-    )
-    return TheMark(PlacedMark(new, called.mark.level, place), cases)
-
-
-def _plain_value(known: Known) -> object:
-    return known.value if isinstance(known, Plain) else UNREAD
-
-
-def cases_of(values: Known) -> Cases:
-    """What the values of a parametrisation bring."""
-    marked: list[Case] = []
-    possible: list[tuple[str, str]] = []
-    doubts: list[str] = []
-    for item in _listed(values):
-        if isinstance(item, TheCase):
-            doubts.extend(item.doubts)
-            if item.case.marks:
-                marked.append(item.case)
-        elif isinstance(item, OneOf):
-            # It depends on a condition which of these cases there are.
-            for cases in map(cases_of, item.options):
-                names = (mark.value.name for case in cases.marked for mark in case.marks)
-                possible.extend((name, "a case of a parametrisation may have it") for name in names)
-                possible.extend(cases.possible)
-                doubts.extend(cases.doubts)
-        elif isinstance(item, Unknown):
-            doubts.append(f"a parametrisation may bring marks: {item.reason}")
-    return Cases(tuple(marked), tuple(dict.fromkeys(possible)), tuple(dict.fromkeys(doubts)))
-
-
-def _made_outside(dotted: str, args: list[Known], kwargs: dict[str, Known], place: Place) -> Known:
-    """What a function outside the tree gives."""
-    root, _, name = dotted.partition(".")
-    if dotted == "pytest.param":
-        return _param(kwargs, place)
-    if dotted.rpartition(".")[2] in {"fixture", "yield_fixture"}:
-        return _fixture(args, kwargs)
-    if root == "builtins" and name in _PASS_ON and len(args) == 1:
-        return args[0]
-    given = [*args, *kwargs.values()]
-    is_data = (root == "builtins" or root in _DATA_MODULES) and dotted not in _GIVES_ANYTHING
-    if is_data and not any(_holds_marks(known) for known in given):
-        return _UNREAD
-    return Unknown(f"`{dotted.removeprefix('builtins.')}` computes it")
-
-
-def _holds_marks(known: Known) -> bool:
-    if isinstance(known, (Listed, OneOf)):
-        inner = known.items if isinstance(known, Listed) else known.options
-        return any(map(_holds_marks, inner))
-    if isinstance(known, Outside):
-        return known.dotted.startswith("pytest.")  # `map(pytest.param, ...)`
-    return isinstance(known, (TheMark, TheCase))
-
-
-def _param(kwargs: dict[str, Known], place: Place) -> Known:
-    marks, possible, unknown = marks_in(kwargs.get("marks", _UNREAD))
-    identity = _plain_value(kwargs.get("id", _UNREAD))
-    doubts = [*unknown, *(reason for _, reason in possible)]
-    if "" in kwargs:
-        doubts.append("a pytest.param takes `**` arguments")
-    placed = tuple(
-        PlacedMark(mark.mark.value, Level.CASE, mark.mark.place or place) for mark in marks
-    )
-    return TheCase(
-        Case(placed, place, identity if isinstance(identity, str) else None), tuple(doubts)
-    )
-
-
-def _fixture(args: list[Known], kwargs: dict[str, Known]) -> Known:
-    cases = cases_of(kwargs.get("params", _UNREAD))
-    name = _plain_value(kwargs.get("name", Plain("")))
-    is_autouse = _plain_value(kwargs.get("autouse", Plain(False)))
-    return TheFixture(name if isinstance(name, str) else "", is_autouse is not False, cases)
-
-
-Marks = tuple[list[TheMark], list[tuple[str, str]], list[str]]
-"""Marks that are there; marks that may be, by name with the reason; why there may be any others."""
-
-
-def marks_in(known: Known) -> Marks:
-    """The marks in what `pytestmark`, `marks=` or a decorator was given."""
-    if isinstance(known, TheMark):
-        return [known], [], []
-    if isinstance(known, Listed):
-        marks: list[TheMark] = []
-        possible: list[tuple[str, str]] = []
-        unknown: list[str] = []
-        for item in known.items:
-            more = marks_in(item)
-            marks += more[0]
-            possible += more[1]
-            unknown += more[2]
-        return marks, possible, unknown
-    if isinstance(known, OneOf):
-        return _marks_of_one(known)
-    if isinstance(known, Unknown):
-        return [], [], [known.reason]
-    if isinstance(known, Outside) and not known.dotted.startswith("builtins."):
-        return [], [], [f"`{known.dotted}` is not in the files that were read"]
-    return [], [], []
-
-
-def _marks_of_one(known: OneOf) -> Marks:
-    """Marks that all options have are there; those of some may be."""
-    found = [marks_in(option) for option in known.options]
-    common = set.intersection(*({mark.mark.value.name for mark in marks} for marks, _, _ in found))
-    certain = [mark for mark in found[-1][0] if mark.mark.value.name in common]
-    possible = [
-        (mark.mark.value.name, "it depends on a condition")
-        for marks, _, _ in found
-        for mark in marks
-        if mark.mark.value.name not in common
-    ]
-    possible += [pair for _, more, _ in found for pair in more]
-    return certain, list(dict.fromkeys(possible)), [why for _, _, more in found for why in more]

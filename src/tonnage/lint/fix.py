@@ -5,6 +5,7 @@ changes in the same round waits: the files are checked again after each round.
 """
 
 import difflib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from tonnage.lint.edit_marks import (
     require_editor,
 )
 from tonnage.lint.edit_spelling import meaning_of, name_of
-from tonnage.lint.model import Edit, Finding
+from tonnage.lint.ignore_text import without
+from tonnage.lint.model import Edit, Finding, IgnoredCode
 from tonnage.lint.source_files import SourceText, read_source, write_source
 
 _Refused = dict[tuple[str, MarkChange], Unplaced]
@@ -82,7 +84,7 @@ def fixes(
     left_out: list[Finding] = []
     made: dict[tuple[str, tuple[str, ...]], list[Edit]] = {}
     for finding in findings:
-        if not finding.edits:
+        if not (finding.edits or finding.unused):
             continue
         # Safe or not, an edit that is there twice is one edit.
         wanted = [replace(edit, safe=True) for edit in finding.edits]
@@ -96,14 +98,22 @@ def fixes(
             chosen.append(finding)
             for edit in wanted:
                 made.setdefault((edit.path, edit.target), []).append(edit)
-    unplaced: list[Unfixed] = []
+    cleared, missing = _cleared([each.unused for each in chosen if each.unused], texts)
+    unplaced = [
+        Unfixed(each, each.place.line, "the comment is not there")
+        for each in chosen
+        if each.unused in missing
+    ]
+    chosen = [each for each in chosen if each.unused not in missing]
     while True:
-        changed, refused = _edited(chosen, texts, order)
+        changed, refused = _edited(chosen, cleared, order)
         fates = [(finding, _unfixed(finding, refused)) for finding in chosen]
         chosen = [finding for finding, fate in fates if fate is None]
         unplaced += [fate for _, fate in fates if fate is not None]
         if not refused:
             break
+    after = {**cleared, **changed}
+    changed = {path: text for path, text in after.items() if text != texts[path]}
     return FixPlan(changed, tuple(chosen), tuple(waiting), tuple(left_out), tuple(unplaced))
 
 
@@ -121,6 +131,7 @@ def plan_fixes(
     paths = {e.path for f in findings for e in f.edits if unsafe or all(x.safe for x in f.edits)}
     if paths:
         require_editor()
+    paths |= {finding.unused.path for finding in findings if finding.unused}
     sources = {path: read_source(root / path) for path in sorted(paths)}
     texts = {path: source.text for path, source in sources.items()}
     plan = fixes(findings, texts, unsafe=unsafe, order=order)
@@ -149,6 +160,28 @@ def difference(outcome: FixOutcome, shown: Callable[[str], str] = str) -> str:
 
 def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
+def _cleared(
+    unused: Iterable[IgnoredCode], texts: Mapping[str, str]
+) -> tuple[dict[str, str], set[IgnoredCode]]:
+    """The texts without these codes, and those of them that are not there.
+
+    Marks are found by name afterwards: it does not matter to them that lines have moved.
+    """
+    lines = {path: io.StringIO(text, newline="").readlines() for path, text in texts.items()}
+    missing: set[IgnoredCode] = set()
+    # From the end, so that the places of those before stay as they are.
+    for each in sorted(unused, key=lambda one: (one.line, one.column), reverse=True):
+        of_file = lines[each.path]
+        line = of_file[each.line - 1].rstrip("\r\n") if each.line <= len(of_file) else ""
+        left = without(line, each.column, each.code)
+        if left is None:
+            missing.add(each)
+        else:
+            ending = of_file[each.line - 1][len(line) :]
+            of_file[each.line - 1] = left + ending if left else ""
+    return {path: "".join(of_file) for path, of_file in lines.items()}, missing
 
 
 def _conflict(one: Edit, other: Edit) -> bool:

@@ -53,9 +53,9 @@ class Fixtures:
         key = id(layer.scope)
         if key not in self._bringing:
             fixtures = self._of_layer(layer).values()
-            self._bringing[key] = any(
-                fixture.marking is not NOTHING for fixture in fixtures
-            ) or any(_may_be_fixture(bounds[-1].meaning) for bounds in layer.scope.names.values())
+            self._bringing[key] = any(fixture.marking for fixture in fixtures) or any(
+                _may_be_fixture(bounds[-1].meaning) for bounds in layer.scope.names.values()
+            )
         return self._bringing[key]
 
     def brought(self, requested: Iterable[str], layers: tuple[Layer, ...]) -> Marking:
@@ -120,7 +120,7 @@ class Fixtures:
         if fixture is None:
             return None
         brought = fixture.cases
-        marking = NOTHING + Marking((), brought.marked, brought.possible, brought.doubts)
+        marking = Marking((), brought.marked, brought.possible, brought.doubts)
         requests = tuple(
             request for request in known.function.parameters if request not in {"self", "request"}
         )
@@ -136,3 +136,19 @@ def _may_be_fixture(meaning: Meaning) -> bool:
         root = meaning.module.partition(".")[0]
         return bool(meaning.attribute) and (bool(meaning.level) or root not in _WITHOUT_FIXTURES)
     return isinstance(meaning, Call)
+
+
+def requested_by(function: Function, marking: Marking) -> Iterable[str]:
+    """The fixtures a test asks for."""
+    names = [name for name in function.parameters if name != "self"]
+    for mark in marking.marks:
+        if mark.value.name == "usefixtures":
+            names += [arg for arg in mark.value.args if isinstance(arg, str)]
+        elif mark.value.name == "parametrize" and mark.value.args:
+            # What is parametrised directly is no fixture.
+            given = mark.value.args[0]
+            listed = given.split(",") if isinstance(given, str) else given
+            if isinstance(listed, (list, tuple)) and not mark.value.kwargs.get("indirect"):
+                taken = {str(name).strip() for name in listed}
+                names = [name for name in names if name not in taken]
+    return names

@@ -71,7 +71,7 @@ def closing(result: LintResult, paint: Paint) -> Iterator[str]:
 
 
 def _fixable(findings: Iterable[Finding]) -> Iterator[str]:
-    with_edits = [finding.edits for finding in findings if finding.edits]
+    with_edits = [finding.edits for finding in findings if finding.edits or finding.unused]
     safe = sum(all(edit.safe for edit in edits) for edits in with_edits)
     if safe:
         yield f"{safe} can be fixed with --fix."

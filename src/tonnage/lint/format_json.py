@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tonnage.lint.model import Edit, Finding, Place, Severity
+from tonnage.lint.model import Edit, Finding, IgnoredCode, Place, Severity
 from tonnage.lint.result import LintResult
 
 
@@ -33,6 +33,7 @@ def finding_from(data: Mapping[str, Any]) -> Finding:
             )
             for edit in data["edits"]
         ),
+        unused=None if data["unused"] is None else IgnoredCode(**data["unused"]),
     )
 
 

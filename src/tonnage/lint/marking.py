@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tonnage.lint.evaluate import Evaluator, marks_in
+from tonnage.lint.evaluate import Evaluator
 from tonnage.lint.known import (
     Known,
     Outside,
@@ -12,6 +12,7 @@ from tonnage.lint.known import (
     TheMark,
     Unknown,
 )
+from tonnage.lint.known_marks import marks_in
 from tonnage.lint.model import Case, Level, PlacedMark
 from tonnage.lint.outline import Call, Function, Meaning, Name, Term
 from tonnage.lint.scopes import Bound, Scope
@@ -27,9 +28,14 @@ class Marking:
     possible: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.marks or self.unknown or self.possible or self.cases)
+
     def __add__(self, other: "Marking") -> "Marking":
-        if not other.marks and not other.possible and not other.unknown and not other.cases:
+        if not other:
             return self
+        if not self:
+            return other
         return Marking(
             self.marks + other.marks,
             self.cases + other.cases,
@@ -187,6 +193,8 @@ class Marker:
 
     def marking(self, known: Known, level: Level) -> Marking:
         """The marks in a value, as marks of this level."""
+        if isinstance(known, TheMark):
+            return _marking_of(known, level)
         marks, possible, unknown = marks_in(known)
         marking = Marking((), (), tuple(possible), tuple(unknown))
         for mark in marks:

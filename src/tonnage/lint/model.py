@@ -92,7 +92,8 @@ class Severity(str, Enum):
 class Finding:
     """One breach of one rule. `test` is the node id concerned, empty for a whole file.
 
-    `remedy` is one sentence. `edits` is what a fix would do, empty when there is none.
+    `remedy` is one sentence. `edits` is what a fix would do to marks, `unused` what it would take
+    out of an ignore comment; neither when there is no fix.
     """
 
     code: str
@@ -102,6 +103,7 @@ class Finding:
     test: str = ""
     remedy: str = ""
     edits: tuple["Edit", ...] = field(default=())
+    unused: "IgnoredCode | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +120,13 @@ class Edit:
     remove: tuple[str, ...] = ()
     add: tuple[str, ...] = ()
     safe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredCode:
+    """One code of an ignore comment, which begins at a line and column; empty: it has none."""
+
+    path: str
+    line: int
+    column: int
+    code: str

@@ -14,8 +14,7 @@ Expressions are kept as far as marks, base classes and decorators need them:
     anything else                   Value(UNREAD) if it cannot hold a mark, else Opaque()
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tonnage.lint.facts import NO_FACTS, FileFacts
 
@@ -205,11 +204,25 @@ class HookMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignore:
+    """A `# tonnage: ignore[CODE, ...]` comment; without `codes` it silences all.
+
+    `line` is the one it silences: its own, or the next with code where it stands alone;
+    `is_inside`: that is in a class or function. `at` spans the comment to the end of its codes.
+    """
+
+    line: int
+    codes: tuple[str, ...]
+    is_inside: bool
+    at: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """One file. `fault`: why there is nothing more than this, with its place."""
 
     body: tuple[Statement, ...] = ()
     hooks: tuple[HookMark, ...] = ()
     facts: FileFacts = NO_FACTS
-    ignores: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    ignores: tuple[Ignore, ...] = ()
     fault: tuple[str, Span] | None = None

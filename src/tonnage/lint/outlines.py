@@ -1,5 +1,8 @@
 """The outlines of files, computed or taken from what was stored, by content."""
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -30,8 +33,7 @@ class Outlines:
     def of(self, path: str) -> Outline:
         """The outline of a file. Raises OSError where it cannot be read."""
         try:
-            with open(path, "rb") as file:
-                source = file.read()
+            source = _content(path)
         except OSError as error:
             self._unreadable[path] = f"cannot be read: {error.strerror or error}"
             raise
@@ -57,3 +59,10 @@ class Outlines:
     def why_unreadable(self, path: str) -> str:
         """The reason, in one line."""
         return self._unreadable.get(path, "cannot be read")
+
+
+def _content(path: str) -> bytes:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with open(path, "rb") as file:
+        return file.read()

@@ -5,14 +5,16 @@ import io
 import re
 import tokenize
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 
 from tonnage.lint.hooks import hook_marks
-from tonnage.lint.outline import Outline, Span
+from tonnage.lint.ignore_text import IGNORE
+from tonnage.lint.outline import Ignore, Outline, Span
 from tonnage.lint.statements import Statements
 from tonnage.lint.terms import Terms
 from tonnage.lint.watching import facts_of
 
-_IGNORE = re.compile(r"#\s*tonnage:\s*ignore\b(?:\[([^\]]*)\])?")
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 _START: Span = (1, 1, 1, 1)
 
@@ -29,7 +31,7 @@ def outline_of(source: bytes) -> Outline:
             tuple(Statements(lines, terms).read(module.body)),
             tuple(hook_marks(module, terms)),
             facts_of(module, source, terms),
-            _ignores(source) if b"tonnage" in source else {},
+            tuple(_ignores(source)) if b"tonnage" in source else (),
         )
     except SyntaxError as error:
         return Outline(fault=(f"syntax error: {error.msg}", _span(error)))
@@ -46,23 +48,22 @@ def _span(error: SyntaxError) -> Span:
     return line, column, line, column + 1
 
 
-def _ignores(source: bytes) -> dict[int, frozenset[str]]:
-    """What `# tonnage: ignore[CODE, ...]` comments silence, by line.
+def _ignores(source: bytes) -> Iterator[Ignore]:
+    """The comments that silence rules.
 
-    A comment behind code silences its own line, one that stands alone the next line with code.
+    One behind code silences its own line, one that stands alone the next line with code.
     """
-    found: dict[int, frozenset[str]] = {}
-    waiting: list[frozenset[str]] = []
+    waiting: list[Ignore] = []
     for token in tokenize.tokenize(io.BytesIO(source).readline):
-        line = token.start[0]
-        if token.type == tokenize.COMMENT and (match := _IGNORE.search(token.string)):
-            codes = frozenset(filter(None, re.split(r"[,\s]+", match.group(1) or "")))
-            if token.line[: token.start[1]].strip():
-                found[line] = codes
+        line, column = token.start
+        if token.type == tokenize.COMMENT and (match := IGNORE.search(token.string)):
+            codes = tuple(re.findall(r"[^,\s]+", match["codes"] or ""))
+            at = (line, column + match.start() + 1, line, column + match.end() + 1)
+            if token.line[:column].strip():
+                yield Ignore(line, codes, token.line[:1].isspace(), at)
             else:
-                waiting.append(codes)
+                waiting.append(Ignore(line, codes, False, at))
         elif waiting and token.type not in _NO_CODE:
-            # No codes silence all, whatever the others say.
-            found[line] = frozenset().union(*waiting) if all(waiting) else frozenset()
+            for one in waiting:
+                yield replace(one, line=line, is_inside=token.line[:1].isspace())
             waiting = []
-    return found

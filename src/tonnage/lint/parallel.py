@@ -1,6 +1,8 @@
-"""Doing a share of the work in each CPU, in forked processes: nothing is imported twice.
+"""Doing shares of the work in each CPU, in forked processes: nothing is imported twice.
 
-What a share gives is sent back as JSON, so it must be made of what JSON can say.
+There are several shares for each process, which takes the next when it has done one: so all end at
+about the same time, however busy the CPUs are besides. What a share gives is sent back as JSON, so
+it must be made of what JSON can say.
 """
 
 import gc
@@ -9,49 +11,91 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from tonnage.errors import TonnageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+End = TypeVar("End")
+
+_SHARES_PER_PROCESS = 8
+_MOST_SHARES = 256  # a byte says which
 
 
-class ShareError(RuntimeError):
-    """A process that worked on a share ended without a result; the text says how."""
+class ShareError(TonnageError):
+    """A process that worked on shares ended without a result."""
 
 
 def map_shares(
-    work: Callable[[Sequence[Item]], Result], items: Sequence[Item], sizes: Sequence[int], jobs: int
-) -> list[Result]:
-    """The results of `work` on up to `jobs` shares of the items, of about equal size, in order.
+    work: Callable[[Sequence[Item]], Result],
+    end: Callable[[], End],
+    items: Sequence[Item],
+    sizes: Sequence[int],
+    jobs: int,
+) -> tuple[list[Result], list[End]]:
+    """The results of `work` on shares of the items, in order, and of `end` in each process.
 
-    The last share is worked on here. Every process started has ended when this returns or raises.
-    With one share, or where there is no fork, nothing is started.
+    Up to `jobs` processes work, this one among them. Every process started has ended when this
+    returns or raises. With one job, or where there is no fork, nothing is started.
     """
-    shares = split(items, sizes, jobs if hasattr(os, "fork") else 1)
-    if len(shares) <= 1:
-        return [work(share) for share in shares]
+    if jobs <= 1 or len(items) <= 1 or not hasattr(os, "fork"):
+        return [work(items)], [end()]
+    shares = split(items, sizes, min(jobs * _SHARES_PER_PROCESS, _MOST_SHARES))
+    crew = _Crew(work, end, shares)
     gc.freeze()  # what is there already stays shared with the children
     children: dict[int, int] = {}
-    texts = []
+    parts = []
     try:
-        for share in shares[:-1]:
-            pid, reading_end = _start(work, share)
+        for _ in range(min(jobs, len(shares)) - 1):
+            pid, reading_end = _start(crew)
             children[pid] = reading_end
-        own = work(shares[-1])
+        parts.append(crew.run())
         while children:
             pid = next(iter(children))
-            texts.append(_finish(pid, children[pid]))
+            text, status = _wait(pid, children[pid])
             del children[pid]
+            parts.append(_done(text, status))
     except BaseException:
         for pid in children:
             _end(pid)
         raise
     finally:
         gc.unfreeze()
-    if any(text is None for text in texts):
-        raise ShareError("a process of the reading ended early; see above")
-    return [*(json.loads(text) for text in texts if text is not None), own]
+        crew.close()
+    results = sorted((done for part in parts for done in part["done"]), key=lambda done: done[0])
+    return [result for _, result in results], [part["end"] for part in parts]
+
+
+class _Crew(Generic[Item, Result, End]):
+    """What all processes work on. The number of each share waits in a pipe, to be taken once."""
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Result],
+        end: Callable[[], End],
+        shares: Sequence[Sequence[Item]],
+    ) -> None:
+        self._work = work
+        self._end = end
+        self._shares = shares
+        self._numbers, writing_end = os.pipe()
+        os.write(writing_end, bytes(range(len(shares))))
+        os.close(writing_end)
+
+    def run(self) -> dict[str, Any]:
+        """Work until no share is left."""
+        done = [(number, self._work(self._shares[number])) for number in self._taken()]
+        return {"done": done, "end": self._end()}
+
+    def _taken(self) -> Iterator[int]:
+        while number := os.read(self._numbers, 1):
+            yield number[0]
+
+    def close(self) -> None:
+        """Leave no file descriptor behind."""
+        os.close(self._numbers)
 
 
 def split(items: Sequence[Item], sizes: Sequence[int], shares: int) -> list[Sequence[Item]]:
@@ -67,7 +111,7 @@ def split(items: Sequence[Item], sizes: Sequence[int], shares: int) -> list[Sequ
     return [part for part in parts if part]
 
 
-def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> tuple[int, int]:
+def _start(crew: _Crew[Any, Any, Any]) -> tuple[int, int]:
     reading_end, writing_end = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -78,7 +122,7 @@ def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> t
     status = 1
     try:
         os.close(reading_end)
-        text = json.dumps(work(share)).encode()
+        text = json.dumps(crew.run()).encode()
         with os.fdopen(writing_end, "wb") as pipe:
             pipe.write(text)
         status = 0
@@ -92,11 +136,26 @@ def _start(work: Callable[[Sequence[Item]], Result], share: Sequence[Item]) -> t
         os._exit(status)
 
 
-def _finish(pid: int, reading_end: int) -> bytes | None:
+def _wait(pid: int, reading_end: int) -> tuple[bytes, int]:
+    """What a child has written, and the status it ended with."""
     with os.fdopen(reading_end, "rb") as pipe:
         text = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    return text if status == 0 else None
+    return text, os.waitpid(pid, 0)[1]
+
+
+def _done(text: bytes, status: int) -> dict[str, Any]:
+    """What a child has done. Raises ShareError where it has ended early."""
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        raise ShareError(
+            f"a process that read files was ended by {name}",
+            where="tonnage lint",
+            remedy="Where memory is short, --jobs 1 needs the least.",
+        )
+    if status:
+        raise ShareError("a process that read files failed; see above", where="tonnage lint")
+    done: dict[str, Any] = json.loads(text)
+    return done
 
 
 def _end(pid: int) -> None:

@@ -67,7 +67,7 @@ class Reader:
             source, its_tests = self._read(found)
             sources.append(source)
             tests.extend(its_tests)
-        return Reading(tuple(sources), tuple(tests))
+        return Reading(tuple(sources), tuple(tests), self._tree.ignores())
 
     def _left_out(self, directory: str) -> LeftOut | None:
         return self._collecting.conftests.left_out(directory)
@@ -101,7 +101,6 @@ class Reader:
             Path(module.path),
             found.is_collected,
             problems,
-            module.outline.ignores,
             _placed(module.outline.facts, module.shown),
             unknown,
             self.outlines.hash_of(module.path),

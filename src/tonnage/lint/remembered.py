@@ -53,14 +53,18 @@ def stamp_of(path: str) -> Stamp | None:
 
 
 def begin(directory: str) -> int:
-    """Make the cache directory; returns the time, for `remember`, at which the reading begins."""
+    """Make the cache directory; returns the time, for `begin_reading`, when reading may begin."""
     try:
         os.makedirs(directory)
     except OSError:
-        pass  # it is there, or cannot be: then nothing will be remembered
-    else:
-        _ignore_in_git(directory)
-        time.sleep(2 * _STEP_NS / 1e9)  # so that the parent's change lies safely before
+        return time.time_ns()  # it is there, or cannot be: then nothing will be remembered
+    _ignore_in_git(directory)
+    return time.time_ns() + 2 * _STEP_NS  # so that the parent's change lies safely before
+
+
+def begin_reading(not_before_ns: int) -> int:
+    """Wait until reading may begin; returns the time, for `remember`, at which it does."""
+    time.sleep(max(0, not_before_ns - time.time_ns()) / 1e9)
     return time.time_ns()
 
 
@@ -95,8 +99,8 @@ def remember(
     """Keep a result. Failing to is no failure.
 
     `depends_on`: every file and directory that was looked at, also those that were not there.
-    `began_ns`: what `begin` returned. Nothing is kept where one of them changed since, or so
-    shortly before that a later change might not show in its times.
+    `began_ns`: what `begin_reading` returned. Nothing is kept where one of them changed since, or
+    so shortly before that a later change might not show in its times.
     """
     paths = list(dict.fromkeys(depends_on))
     if any(_changed_ns(path) >= began_ns - _STEP_NS for path in paths):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tonnage.lint.context import Context
-from tonnage.lint.model import DeclaredTest, Edit, Place, Severity
+from tonnage.lint.model import DeclaredTest, Edit, IgnoredCode, Place, Severity
 from tonnage.lint.source import SourceFile
 
 
@@ -16,6 +16,7 @@ class Found:
     place: Place | None = None
     remedy: str = ""
     edits: tuple[Edit, ...] = ()
+    unused: IgnoredCode | None = None
 
 
 TestCheck = Callable[[DeclaredTest, Context], Iterator[Found]]
@@ -29,8 +30,10 @@ class Rule:
     `of_test` looks at one declared test, in a file or at collection. Whether it finds anything
     depends on the test's marks alone, so that tests with the same marks are looked at once; on the
     names of its marks and its file, if `reads_place`; on all of it, if `reads_history`. `of_file`
-    looks at a file with its tests. A rule about Rust or about scripts has neither: its reader finds
-    the breaches. `needs_all_marks`: silent on a test that may have marks which were not seen.
+    looks at a file with its tests. A rule about Rust, scripts or ignore comments has neither: its
+    reader finds the breaches. `needs_all_marks`: silent on a test that may have marks which
+    were not seen.
+    `can_judge`: whether the project says what the rule judges by; without, it finds nothing.
     """
 
     code: str
@@ -48,3 +51,4 @@ class Rule:
     fixable: bool = False
     keys: tuple[str, ...] = ()
     language: str = "python"
+    can_judge: Callable[[Context], bool] = lambda context: True

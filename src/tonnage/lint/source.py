@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tonnage.lint.facts import NO_FACTS, FileFacts
 from tonnage.lint.model import DeclaredTest, Place
+from tonnage.lint.outline import Ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,14 @@ class SourceFile:
 
     `path` is relative to the root, as in node ids; `file` is where it lies. `is_collected`: pytest
     collects it from its directory, by its name; `hidden_tests`: so many tests it would find if the
-    name matched, counted where the name looks like a test file's. `ignores` maps a line to the
-    codes that a `# tonnage: ignore[CODE]` comment silences there; a comment without codes silences
-    all, which is the empty set. `unknown`: why pytest may find tests here that were not seen.
+    name matched, counted where the name looks like a test file's. `unknown`: why pytest may find
+    tests here that were not seen.
     """
 
     path: str
     file: Path
     is_collected: bool = True
     problems: tuple[Problem, ...] = ()
-    ignores: Mapping[int, frozenset[str]] = field(default_factory=dict)
     facts: FileFacts = NO_FACTS
     unknown: tuple[str, ...] = ()
     content_hash: str = ""
@@ -40,7 +39,11 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading some paths gave: the files in the order of pytest, and their tests."""
+    """What reading some paths gave: the files in the order of pytest, and their tests.
+
+    `ignores`: the comments of these files and of those they inherit or import from, by path.
+    """
 
     files: tuple[SourceFile, ...] = ()
     tests: tuple[DeclaredTest, ...] = ()
+    ignores: Mapping[str, tuple[Ignore, ...]] = field(default_factory=dict)

@@ -1,11 +1,11 @@
 """From the statements of a module or class to the names they bind, in order."""
 
 import ast
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from tonnage.lint.conditions import known_condition
+from tonnage.lint.functions import FunctionNode, function_of
 from tonnage.lint.outline import (
     IN_HANDLER,
     Bind,
@@ -16,15 +16,12 @@ from tonnage.lint.outline import (
     Import,
     ImportAll,
     Items,
-    Meaning,
     Statement,
     Stop,
-    Term,
     Unbind,
 )
-from tonnage.lint.terms import OPAQUE, PLAIN, Terms, replaced
+from tonnage.lint.terms import OPAQUE, Terms
 
-_FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # `except*` is new in Python 3.11
 
 # Calls after which the names of the namespace are no longer those that are written down.
@@ -46,48 +43,8 @@ class Statements:
             if reader is not None:
                 yield from reader(self, node, when)
 
-    def _function(self, node: _FunctionNode, when: str) -> Iterator[Statement]:
-        yield Bind(node.name, self.function(node), when)
-
-    def function(self, node: _FunctionNode) -> Function:
-        """The outline of one function."""
-        first, last = node.body[0].lineno, node.end_lineno or node.lineno
-        text = b"\n".join(self._lines[first - 1 : last])
-        speaks = b"mark" in text or b"param(" in text
-        arguments = node.args
-        required = [*arguments.posonlyargs, *arguments.args]
-        required = required[: len(required) - len(arguments.defaults)]
-        required += [
-            name
-            for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-            if default is None
-        ]
-        return Function(
-            node.name,
-            self._terms.span_of_name(node),
-            tuple([self._terms.term(decorator) for decorator in node.decorator_list]),
-            tuple([argument.arg for argument in required]),
-            tuple(self._returns(node.body)) if speaks else (),
-            b"yield" in text and any(map(_is_yield, _own_nodes(node.body))),
-            speaks,
-        )
-
-    def _returns(self, body: Iterable[ast.stmt]) -> Iterator[Meaning]:
-        """What is returned, with the names of local variables replaced by their values."""
-        nodes = list(_own_nodes(body))
-        values: dict[str, Term] = {}
-        for node in nodes:
-            for name, value in _stored(node):
-                is_first = name not in values and value is not None
-                values[name] = self._terms.term(value) if value and is_first else OPAQUE
-        for node in nodes:
-            if isinstance(node, ast.Return):
-                yield self._returned(node.value, values)
-
-    def _returned(self, value: ast.expr | None, values: Mapping[str, Term]) -> Meaning:
-        if isinstance(value, ast.Lambda):
-            return OPAQUE  # a decorator that may do anything
-        return PLAIN if value is None else replaced(self._terms.term(value), values)
+    def _function(self, node: FunctionNode, when: str) -> Iterator[Statement]:
+        yield Bind(node.name, function_of(node, self._lines, self._terms), when)
 
     def _class(self, node: ast.ClassDef, when: str) -> Iterator[Statement]:
         meaning = Class(
@@ -187,7 +144,7 @@ class Statements:
         yield Stop(f"`raise` on line {node.lineno}")
 
     def _if(self, node: ast.If, when: str) -> Iterator[Statement]:
-        holds = _known_condition(node.test)
+        holds = known_condition(node.test)
         doubt = when or f"inside `if` on line {node.lineno}"
         if holds is not False:
             yield from self.read(node.body, when if holds else doubt)
@@ -247,76 +204,3 @@ def _called(call: ast.Call) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
-
-
-def _own_nodes(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a function's body but those of functions and classes inside it."""
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            pending.extend(ast.iter_child_nodes(node))
-
-
-def _stored(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """The local names that a node binds or fills, each with its value where that is plain."""
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        yield node.targets[0].id, node.value
-    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield node.name, None
-    elif isinstance(node, ast.Attribute) and node.attr in _FILLS:
-        if isinstance(node.value, ast.Name):
-            yield node.value.id, None
-    elif isinstance(node, (ast.For, ast.comprehension, ast.AugAssign)):
-        for inner in ast.walk(node.target):
-            if isinstance(inner, ast.Name):
-                yield inner.id, None
-
-
-_FILLS = frozenset({"append", "extend", "insert"})
-
-
-def _is_yield(node: ast.AST) -> bool:
-    return isinstance(node, (ast.Yield, ast.YieldFrom))
-
-
-# What the conditions that a version or platform decides are computed from.
-_KNOWN_NAMES: dict[str, object] = {
-    "TYPE_CHECKING": False,
-    "typing.TYPE_CHECKING": False,
-    "sys.version_info": tuple(sys.version_info),
-    "sys.platform": sys.platform,
-    "os.name": os.name,
-    "__name__": "the name of a module",
-}
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda left, right: left == right,
-    ast.NotEq: lambda left, right: left != right,
-    ast.Lt: lambda left, right: left < right,
-    ast.LtE: lambda left, right: left <= right,
-    ast.Gt: lambda left, right: left > right,
-    ast.GtE: lambda left, right: left >= right,
-}
-
-
-def _known_condition(node: ast.expr) -> bool | None:
-    """Whether a condition holds here, where that is known without running anything."""
-    try:
-        return bool(_evaluated(node))
-    except (ValueError, TypeError, LookupError):
-        return None
-
-
-def _evaluated(node: ast.expr) -> object:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return not _evaluated(node.operand)
-    if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        compare = _COMPARISONS[type(node.ops[0])]
-        return compare(_evaluated(node.left), _evaluated(node.comparators[0]))
-    if isinstance(node, ast.Subscript):
-        of, at = _evaluated(node.value), _evaluated(node.slice)
-        return of[at]  # type: ignore[index]
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        return _KNOWN_NAMES[ast.unparse(node)]
-    return ast.literal_eval(node)

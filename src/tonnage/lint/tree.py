@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tonnage.lint.outline import Bind, Import, ImportAll, Outline, Value
+from tonnage.lint.outline import Bind, Ignore, Import, ImportAll, Outline, Value
 from tonnage.lint.scopes import Scope, scope_of
 
 # Imports of these are not looked for; `test` is a name that projects use too.
@@ -57,6 +57,11 @@ class Tree:
     def listed(self) -> list[str]:
         """The directories that were looked into."""
         return list(self._listings)
+
+    def ignores(self) -> dict[str, tuple[Ignore, ...]]:
+        """The ignore comments of all modules read so far, by path as in node ids."""
+        modules = [module for module in self._modules.values() if module is not None]
+        return {one.shown: one.outline.ignores for one in modules if one.outline.ignores}
 
     def module(self, path: str) -> Module | None:
         """The module of a file; None where it cannot be read."""

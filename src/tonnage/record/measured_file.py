@@ -16,9 +16,8 @@ from tonnage.errors import RecordError
 from tonnage.record.events import Event
 from tonnage.record.measured import Measured, measured_by
 from tonnage.record.reading import is_being_written, read_journal
-from tonnage.record.store import HOME, run_directories, write_whole
+from tonnage.record.store import HOME, MEASURED, run_directories, write_whole
 
-MEASURED = "measured.json"
 _LOCK = "measured.lock"
 _SCHEMA = 1
 

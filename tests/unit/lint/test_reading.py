@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tonnage.lint.model import UNREAD, DeclaredTest, Level
+from tonnage.lint.outline import Ignore
 from tonnage.lint.outlining import outline_of
 from tonnage.lint.project import find_project
 from tonnage.lint.read import read_paths
@@ -180,8 +181,12 @@ def test_ignore_comments_silence_their_line_or_the_next(read):
 def test_a(): pass  # tonnage: ignore
 text = "# tonnage: ignore[TNG103]"
 """
-    (source,) = read({"test_a.py": text}).files
-    assert source.ignores == {4: frozenset({"TNG101", "TNG102"}), 5: frozenset()}
+    assert read({"test_a.py": text}).ignores == {
+        "test_a.py": (
+            Ignore(4, ("TNG101", "TNG102"), False, (2, 1, 2, 34)),
+            Ignore(5, (), False, (5, 21, 5, 38)),
+        )
+    }
 
 
 FACTS = """

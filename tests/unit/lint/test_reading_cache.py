@@ -1,7 +1,9 @@
 """What is kept between runs comes back as it was, or not at all; shares lose nothing."""
 
 import json
+import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -68,7 +70,7 @@ def result(tmp_path):
     looked_at.mkdir()
     (looked_at / "test_a.py").write_text("")
     cache = str(tmp_path / "cache")
-    began = remembered.begin(cache)
+    began = remembered.begin_reading(remembered.begin(cache))
     files = [str(looked_at), str(looked_at / "test_a.py"), str(looked_at / "absent.ini")]
     remembered.remember(cache, {"arguments": ["x"]}, files, {"text": "found"}, began)
     return cache, looked_at
@@ -100,7 +102,7 @@ def test_a_result_is_forgotten_when_something_changes(result, change):
 
 def test_what_changed_since_the_reading_began_is_not_remembered(tmp_path):
     cache = str(tmp_path / "cache")
-    began = remembered.begin(cache)
+    began = remembered.begin_reading(remembered.begin(cache))
     (tmp_path / "test_a.py").write_text("")
     remembered.remember(cache, {}, [str(tmp_path / "test_a.py")], {}, began)
     assert remembered.recall(cache, {}) is None
@@ -116,17 +118,40 @@ def test_shares_keep_every_item_in_order(sizes, jobs):
 
 
 def test_shares_are_worked_on_in_other_processes():
-    results = map_shares(lambda share: [os.getpid(), *share], [1, 2, 3], [1, 1, 1], 3)
-    assert [result[1:] for result in results] == [[1], [2], [3]]
-    assert len({result[0] for result in results}) == 3
+    met = multiprocessing.Barrier(3)
+    begun = []
+
+    def work(share):
+        if not begun:
+            begun.append(share)
+            met.wait(60)  # no process takes a second share before each has its first
+        return [item * 2 for item in share]
+
+    items = list(range(100))
+    results, pids = map_shares(work, os.getpid, items, [1] * 100, 3)
+    assert [item for result in results for item in result] == [item * 2 for item in items]
+    assert len(results) > 3
+    assert len(set(pids)) == 3
 
 
-def test_a_share_that_fails_is_an_error(capfd):
-    def fails(share):
-        if share == [1]:
-            raise LookupError("broken")
-        return 0
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda: 1 / 0, "a process that read files failed; see above"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was ended by SIGKILL"),
+    ],
+    ids=["raises", "killed"],
+)
+def test_a_process_that_ends_early_is_an_error(capfd, end, said):
+    here = os.getpid()
+    taken = multiprocessing.Event()
 
-    with pytest.raises(ShareError):
-        map_shares(fails, [1, 2], [1, 1], 2)
-    assert "broken" in capfd.readouterr().err
+    def ends_elsewhere(share):
+        if os.getpid() != here:
+            taken.set()
+            end()
+        assert taken.wait(60)  # else nothing might be left for the other process
+
+    with pytest.raises(ShareError, match=said):
+        map_shares(ends_elsewhere, int, [1, 2], [1, 1], 2)
+    assert ("ZeroDivisionError" in capfd.readouterr().err) == ("above" in said)

@@ -90,7 +90,7 @@ def test_needs_is_a_number_of_gpus():
 
 def test_a_project_counts_by_its_own_names():
     changes = VocabularySettings(rename={"gpu_1": "one_gpu"}, lifecycles=("late", "early"))
-    vocabulary = Settings(vocabulary=changes).vocabulary
+    vocabulary = Settings(vocabulary_changes=changes).vocabulary
     found = rows(
         declared("early", "one_gpu"), declared("late", mark("needs", gpus=1)), vocabulary=vocabulary
     )

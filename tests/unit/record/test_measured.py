@@ -5,9 +5,9 @@ import pytest
 from tonnage.record import events
 from tonnage.record.journal import JournalWriter, RunInfo
 from tonnage.record.measured import Measured, measured_by
-from tonnage.record.measured_file import MEASURED, add_measured, load_measured
+from tonnage.record.measured_file import add_measured, load_measured
 from tonnage.record.outcomes import Outcome
-from tonnage.record.store import new_run, new_run_id
+from tonnage.record.store import MEASURED, new_run, new_run_id
 from tonnage.record.totals import totals_of
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]

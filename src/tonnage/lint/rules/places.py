@@ -17,13 +17,10 @@ def _file_name(
     file: SourceFile, tests: Sequence[DeclaredTest], context: Context
 ) -> Iterator[Found]:
     name = file.path.rpartition("/")[2]
-    settings = context.settings
-    if (
-        not context.vocabulary.of(Category.COMPONENT)
-        and "file_names" not in settings.model_fields_set
-    ):
-        return  # a vocabulary without components cannot ask for their names
-    globs = settings.file_names
+    globs = context.settings.file_names
+    if globs is None:
+        # A vocabulary without components cannot ask for their names.
+        globs = ("test_*_*.py",) if context.vocabulary.of(Category.COMPONENT) else ("*",)
     if tests and not any(fnmatch.fnmatchcase(name, glob) for glob in globs):
         yield Found(
             f"{name} is not called {' or '.join(globs)}",

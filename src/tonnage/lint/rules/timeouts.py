@@ -121,5 +121,6 @@ RULES = (
         "@pytest.mark.timeout(120)  # takes 40 s\ndef test_serve(): ...",
         of_test=_far_from_history,
         reads_history=True,
+        can_judge=lambda context: bool(context.durations_s),
     ),
 )

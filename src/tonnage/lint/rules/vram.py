@@ -77,6 +77,7 @@ RULES = (
         "@pytest.mark.max_vram_gib(120)  # the largest card has 80 GiB\ndef test_decode(): ...",
         "@pytest.mark.gpu_2\n@pytest.mark.max_vram_gib(60)\ndef test_decode(): ...",
         of_test=_above_every_card,
+        can_judge=lambda context: context.largest_card_mib is not None,
         keys=("largest_card_gib",),
     ),
 )
