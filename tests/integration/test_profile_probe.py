@@ -127,15 +127,15 @@ def test_what_a_test_leaves_behind_is_its_leak_and_is_ended(devices, subject):
 
 
 @pytest.mark.parametrize(
-    ("name", "outcome", "reason"),
+    ("name", "timeout_s", "outcome", "reason"),
     [
-        ("test_crashes", ProbeOutcome.CRASHED, "its process ended with SIGABRT"),
-        ("test_skips", ProbeOutcome.SKIPPED, "not today"),
-        ("test_hangs", ProbeOutcome.TIMEOUT, "it ran longer than it may"),
+        ("test_crashes", 60.0, ProbeOutcome.CRASHED, "its process ended with SIGABRT"),
+        ("test_skips", 60.0, ProbeOutcome.SKIPPED, "not today"),
+        ("test_hangs", 6.0, ProbeOutcome.TIMEOUT, "it ran longer than it may"),
     ],
 )
-def test_every_way_of_not_passing_has_its_name(devices, subject, name, outcome, reason):
-    result = measure_once(bench_of(devices, timeout_s=3.0), subject(name))
+def test_every_way_of_not_passing_has_its_name(devices, subject, name, timeout_s, outcome, reason):
+    result = measure_once(bench_of(devices, timeout_s=timeout_s), subject(name))
     assert (result.outcome, result.reason) == (outcome, reason)
     if outcome is ProbeOutcome.TIMEOUT:
         assert "in test_hangs" in result.output_tail  # the stack of the hang
