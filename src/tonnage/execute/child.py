@@ -199,7 +199,8 @@ class _Runner:
         if self._session.shouldstop and not ended.exits:
             ended = messages.TestEnded(test, str(self._session.shouldstop))
         self._send(replace(ended, without_gpu=never_used_a_gpu()))
-        if self._session.shouldfail:  # enough have failed here alone: the rest is not wanted
+        # The test has ended the session, or enough have failed here alone: the rest is not wanted.
+        if ended.exits or self._session.shouldfail:
             self._forget_queue()
 
     def _forget_queue(self) -> None:
