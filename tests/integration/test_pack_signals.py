@@ -47,7 +47,7 @@ class Run:
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pack"),
                 *("--slots", "2", "--isolation", "test", "--gpus", "sim:1x24"),
-                *("--undeclared", "cpu", "--junitxml=out.xml", "-v"),
+                *("--undeclared", "cpu", "--junitxml=out.xml", "--pack-trace=out.json", "-v"),
             ],
             cwd=directory,
             stdout=subprocess.PIPE,
@@ -123,6 +123,7 @@ def test_a_signal_to_end_ends_everything_and_keeps_the_results(packed, number, s
     packed.process.send_signal(number)
     assert packed.finish() == status
     assert outcomes(packed.directory / "out.xml") == {"test_it::test_quick": "passed"}
+    assert "test_it.py::test_quick" in (packed.directory / "out.json").read_text()
     assert f"ended by {number.name}" in packed.output
     assert nothing_is_left(packed)
 
