@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 .PHONY: help setup demo test check format bench real-suites clean
 
 help:
-	@echo "make demo         pack a suite of simulated GPU tests onto two simulated cards"
+	@echo "make demo         pack a published GPU job onto one simulated card"
 	@echo "make test         run the tests"
 	@echo "make check        format, lint, types, layers: what a change must pass"
 	@echo "make format       rewrite the sources the way make check wants them"

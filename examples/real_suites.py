@@ -213,10 +213,22 @@ def install(suite: Suite, archive: Path, cache: Path) -> Path:
     wanted = json.dumps([sys.version, packages, (ROOT / "pyproject.toml").read_text()])
     stamp = environment / "installed.json"
     if not stamp.exists() or stamp.read_text() != wanted:
-        command([sys.executable, "-m", "venv", "--clear", environment])
-        command([python, "-m", "pip", "install", "--quiet", *packages])
+        try:
+            install_with_uv(environment, packages)
+        except (SuiteError, FileNotFoundError):
+            # Not there, or not configured to reach an index that pip does reach.
+            command([sys.executable, "-m", "venv", "--clear", environment])
+            command([python, "-m", "pip", "install", "--quiet", *packages])
         stamp.write_text(wanted)
     return python
+
+
+def install_with_uv(environment: Path, packages: Sequence[str]) -> None:
+    """The same in a fraction of the time. FileNotFoundError: there is no uv."""
+    beside = Path(sys.executable).with_name("uv")
+    uv = beside if beside.exists() else "uv"
+    command([uv, "venv", "--quiet", "--clear", "--seed", "--python", sys.executable, environment])
+    command([uv, "pip", "install", "--quiet", "--python", environment / "bin/python", *packages])
 
 
 def command(arguments: Sequence[str | Path]) -> None:

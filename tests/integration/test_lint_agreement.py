@@ -249,6 +249,7 @@ FILES = {
     "suite/skipped/test_x.py": "def test_no(): pass",
     "suite/ignored_by_option/test_x.py": "def test_no(): pass",
     "suite/environment/pyvenv.cfg": "",
+    "suite/environment/bin/activate": "",  # by which pytest 8.0 knows one
     "suite/environment/test_x.py": "def test_no(): pass",
     "suite/test_broken.py": "def test_no(:",
     "suite/test_skipped_module.py": """

@@ -268,6 +268,18 @@ def test_pytest_exit_in_a_test_ends_the_session_with_its_code(pytester):
     result.stdout.fnmatch_lines(["*Exit: enough for today*"])
 
 
+def test_a_test_that_interrupts_the_session_is_the_last_of_its_process(pytester):
+    pytester.makepyfile(
+        """
+        def test_leaves(): raise KeyboardInterrupt
+        def test_waits(): pass
+        """
+    )
+    result = run(pytester, "--slots", "1")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "test_waits" not in result.stdout.str()
+
+
 def test_what_tests_add_to_the_junit_file_is_there(pytester):
     pytester.makepyfile(
         test_it="""

@@ -32,12 +32,20 @@ def test_waits(n):
 START = os.getcwd()
 """
 
+# A plugin: a zygote that does not end when it is told to is waited for so much shorter.
+IMPATIENT = """
+from tonnage.execute import controller
+
+controller._END_LIMIT_S = 2.0
+"""
+
 
 class Run:
     """A packed run in the background, whose processes carry a mark."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *args: str) -> None:
         (directory / "test_it.py").write_text(SUITE)
+        (directory / "impatient.py").write_text(IMPATIENT)
         self.directory = directory
         self.mark = f"marked-{os.getpid()}-{directory.name}"
         scratch = directory / "scratch"
@@ -47,7 +55,8 @@ class Run:
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pack"),
                 *("--slots", "2", "--isolation", "test", "--gpus", "sim:1x24"),
-                *("--undeclared", "cpu", "--junitxml=out.xml", "-v"),
+                *("--undeclared", "cpu", "--junitxml=out.xml", "--pack-trace=out.json", "-v"),
+                *args,
             ],
             cwd=directory,
             stdout=subprocess.PIPE,
@@ -80,8 +89,8 @@ class Run:
 
 
 @pytest.fixture
-def packed(tmp_path):
-    run = Run(tmp_path)
+def packed(tmp_path, request):
+    run = Run(tmp_path, *getattr(request, "param", ()))
     run.wait_for("running0")
     yield run
     run.process.kill()
@@ -114,6 +123,7 @@ def test_a_signal_to_end_ends_everything_and_keeps_the_results(packed, number, s
     packed.process.send_signal(number)
     assert packed.finish() == status
     assert outcomes(packed.directory / "out.xml") == {"test_it::test_quick": "passed"}
+    assert "test_it.py::test_quick" in (packed.directory / "out.json").read_text()
     assert f"ended by {number.name}" in packed.output
     assert nothing_is_left(packed)
 
@@ -166,6 +176,7 @@ def test_a_zygote_that_is_killed_again_and_again_ends_the_run(packed):
     wait_until(lambda: nothing_is_left(packed))
 
 
+@pytest.mark.parametrize("packed", [("-p", "impatient")], indirect=True, ids=[""])
 def test_a_zygote_that_is_stuck_does_not_keep_a_run_from_ending(packed):
     packed.wait_for("running1")
     zygote = zygote_of(packed)

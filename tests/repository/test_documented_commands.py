@@ -79,6 +79,7 @@ def steps_of(text: str) -> list[File | Command]:
 def environment(directory: Path) -> dict[str, str]:
     """A reader's environment: this interpreter's commands first, nothing of the run around it.
 
+    Its pytest has the usual plugins (conftest.py), not all those that are tried in tests/compat.
     What commands leave in the system's temporary directory goes to one in `directory`.
     """
     scratch = directory / "tmp"
@@ -86,7 +87,8 @@ def environment(directory: Path) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "TONNAGE_", "CUDA_VISIBLE", "MAKE"))
+        if name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")
+        or not name.startswith(("PYTEST_", "TONNAGE_", "CUDA_VISIBLE", "MAKE"))
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**inherited, "PATH": path, "TMPDIR": str(scratch)}

@@ -1,6 +1,7 @@
 """`tonnage demo`: a published GPU job, packed on a simulated card."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,13 +11,11 @@ from typing import Annotated
 import typer
 
 from tonnage.demo.compare import comparison_lines
-from tonnage.demo.recorded import events_of_trace
+from tonnage.demo.recorded import events_of_trace, fullest_moment_s
 from tonnage.demo.suite import write_suite
 from tonnage.demo.workload import CARD_GIB, SLOTS, published_job
 from tonnage.errors import OptionError
 from tonnage.report.picture import live_svg
-
-_PICTURED_AT = 0.4  # of the makespan: the card is full and the queue still long
 
 
 def demo(
@@ -39,7 +38,9 @@ def demo(
     trace, junit = place / "trace.json", place / "junit.xml"
     trace.unlink(missing_ok=True)
     write_suite(place, time_scale)
-    status = subprocess.run(_command(trace, junit), cwd=place, check=False).returncode
+    status = subprocess.run(
+        _command(trace, junit), cwd=place, env=_environment(), check=False
+    ).returncode
     if not trace.exists():
         raise typer.Exit(status or 1)
     recorded = json.loads(trace.read_text(encoding="utf-8"))
@@ -54,15 +55,25 @@ def demo(
 
 def _command(trace: Path, junit: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "pytest", "--pack"),
+        *(sys.executable, "-m", "pytest", "-p", "tonnage", "--pack"),
         *("--gpus", f"sim:1x{CARD_GIB}", "--slots", str(SLOTS)),
         *("--pack-trace", str(trace), "--junitxml", str(junit)),
     ]
 
 
+def _environment() -> dict[str, str]:
+    """This one without what it would bring into the suite: other plugins, somebody's options."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+    }
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
 def _draw(recorded: dict[str, object], picture: Path) -> None:
     events = events_of_trace(recorded)
-    svg = live_svg(events, _PICTURED_AT * max(event.at_s for event in events))
+    svg = live_svg(events, fullest_moment_s(events))
     try:
         picture.write_text(svg, encoding="utf-8")
     except OSError as error:

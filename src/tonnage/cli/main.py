@@ -52,7 +52,10 @@ def _root(
 
 @app.command(context_settings=_PASS_ON)
 def run(args: _PytestArgs = None) -> None:
-    """Run tests packed: the same as `pytest --pack`."""
+    """Run tests packed: the same as `pytest --pack`.
+
+    `pytest --help` lists the options, those of Tonnage in a group of their own.
+    """
     raise typer.Exit(_pytest(["--pack", *(args or [])]))
 
 
@@ -61,7 +64,10 @@ def plan(
     args: _PytestArgs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the plan as JSON.")] = False,
 ) -> None:
-    """Show what a packed run would do, without running it: `pytest --dry-run`."""
+    """Show what a packed run would do, without running it: `pytest --dry-run`.
+
+    `pytest --help` lists the options, those of Tonnage in a group of their own.
+    """
     arguments = ["--dry-run", *(args or [])]
     if not as_json:
         raise typer.Exit(_pytest(arguments))

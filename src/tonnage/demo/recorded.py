@@ -1,6 +1,6 @@
-"""From a trace file back to events, as far as drawing them needs."""
+"""From a trace file back to events, and the moment of them that is worth a picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tonnage.record.events import (
@@ -54,6 +54,24 @@ def events_of_trace(trace: Mapping[str, Any]) -> list[Event]:
         TestsCollected(0.0, planned),
         *sorted(happened, key=lambda event: event.at_s),
     ]
+
+
+def fullest_moment_s(events: Sequence[Event]) -> float:
+    """When most tests were on the GPUs, and of such moments the one with most memory in use."""
+    used: dict[str, int] = {}
+    on_gpus: set[str] = set()
+    fullest, moment_s = (0, 0), 0.0
+    for event in events:
+        match event:
+            case AttemptStarted() if event.gpus:
+                on_gpus.add(event.node_id)
+            case AttemptFinished():
+                on_gpus.discard(event.node_id)
+            case GpuSampled():
+                used[event.gpu] = event.used_mib or 0
+        if fullest < (now := (len(on_gpus), sum(used.values()))):
+            fullest, moment_s = now, event.at_s
+    return moment_s
 
 
 def _attempt(

@@ -207,7 +207,8 @@ class _Runner:
         self._send(
             messages.TestEnded(test, time.monotonic(), stop, exits, exit_status, without_gpu)
         )
-        if self._session.shouldfail:  # enough have failed here alone: the rest is not wanted
+        # The test has ended the session, or enough have failed here alone: the rest is not wanted.
+        if exits or self._session.shouldfail:
             self._forget_queue()
 
     def _forget_queue(self) -> None:

@@ -100,8 +100,8 @@ def plan_lines(plan: Plan, *, every_test: bool) -> list[str]:
     ]
     if plan.unknown:
         lines.append(
-            f"{plural(plan.unknown, 'test')} without a timeout or history counted as "
-            f"{format_duration(UNKNOWN_S)} each"
+            f"{plural(plan.unknown, 'test')} without a timeout or history, counted as "
+            f"{format_duration(UNKNOWN_S)}{' each' if plan.unknown > 1 else ''}"
         )
     shown = [start for start in plan.starts if start.gpus or every_test]
     if shown:

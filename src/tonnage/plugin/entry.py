@@ -22,7 +22,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--pack",
         {
             "action": "store_true",
-            "help": "Run each test in its own process, packed onto the machine's GPUs.",
+            "help": "Run tests in processes of their own, packed onto the machine's GPUs.",
         },
     ),
     (

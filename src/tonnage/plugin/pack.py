@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ class PackPlugin:
         self._replay: Replay | None = None
         self._screen: Screen | None = None
         self._session: pytest.Session | None = None
+        self._traced: str | None = None
 
     # -------------------------------------------------------------- pytest's hooks
 
@@ -153,6 +155,9 @@ class PackPlugin:
             self._controller.finish(int(exitstatus))
         if self._recording is not None:
             self._recording.finish(self._events)
+        if self._options.pack_trace is not None:
+            # Here, not in the summary: a run that is ended by a signal has none.
+            self._traced = _trace(self._options.pack_trace, self._events)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
@@ -171,13 +176,8 @@ class PackPlugin:
             terminalreporter.section("tonnage")
             for line in lines:
                 terminalreporter.write_line(line)
-        if self._options.pack_trace is not None:
-            try:
-                write_trace(self._options.pack_trace, self._events)
-            except TonnageError as error:
-                terminalreporter.write_line(f"tonnage: {error}")
-            else:
-                terminalreporter.write_line(f"trace: {self._options.pack_trace}")
+        if self._traced is not None:
+            terminalreporter.write_line(self._traced)
 
     def pytest_unconfigure(self) -> None:
         if self._recording is not None:
@@ -294,3 +294,12 @@ class PackPlugin:
     def _notice(self, text: str) -> None:
         at_s = self._events[-1].at_s if self._events else 0.0
         self.on_event(events.Noticed(at_s, text))
+
+
+def _trace(path: Path, happened: Sequence[events.Event]) -> str:
+    """Write the trace; the line that says so, or why not: the run stands without it."""
+    try:
+        write_trace(path, happened)
+    except TonnageError as error:
+        return f"tonnage: {error}"
+    return f"trace: {path}"

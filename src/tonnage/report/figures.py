@@ -84,14 +84,13 @@ def summarise(events: Sequence[Event]) -> Summary:
     starts = [event.at_s for event in events if isinstance(event, AttemptStarted)]
     begin_s = min(starts, default=0.0)
     end_s = max((event.at_s for event in finished), default=begin_s)
-    collected = next((event for event in events if isinstance(event, TestsCollected)), None)
     return Summary(
         tests=len(last),
         makespan_s=max(0.0, end_s - begin_s),
         lower_bound=next((event for event in events if isinstance(event, BoundMeasured)), None),
         sum_s=sum(event.duration_s for event in last.values()),
         gpus=_gpu_uses(events, begin_s, end_s),
-        drifts=_drifts(collected, finished),
+        drifts=_drifts(events, finished),
         slowest=_slowest(last.values()),
         retried=tuple(e for e in last.values() if e.attempt > 1 or e.reruns),
         broken=tuple(event for event in last.values() if event.outcome in _OURS),
@@ -107,9 +106,14 @@ def _slowest(finished: Iterable[AttemptFinished]) -> tuple[AttemptFinished, ...]
     return tuple(sorted(slow, key=lambda event: -event.duration_s)[:_SLOWEST])
 
 
-def gib_to_declare(peak_mib: int) -> float:
-    """A measured peak with a tenth of safety, rounded up to a tenth of a GiB."""
-    return math.ceil(round(peak_mib * _SAFETY / MIB_PER_GIB * 10, 6)) / 10
+def gib_to_declare(peak_mib: int, card_mib: int) -> float:
+    """A measured peak with a tenth of safety, rounded up to a tenth of a GiB.
+
+    At most the largest card of the run, rounded down: declared to need more, the test would no
+    longer run where it has just passed.
+    """
+    safe = math.ceil(round(peak_mib * _SAFETY / MIB_PER_GIB * 10, 6))
+    return min(safe, card_mib * 10 // MIB_PER_GIB) / 10
 
 
 def _gpu_uses(events: Sequence[Event], begin_s: float, end_s: float) -> tuple[GpuUse, ...]:
@@ -146,9 +150,12 @@ def _mean(
     return area / known_s / gpu.capacity_mib if known_s and gpu.capacity_mib else None
 
 
-def _drifts(
-    collected: TestsCollected | None, finished: Sequence[AttemptFinished]
-) -> tuple[Drift, ...]:
+def _drifts(events: Sequence[Event], finished: Sequence[AttemptFinished]) -> tuple[Drift, ...]:
+    collected = next((event for event in events if isinstance(event, TestsCollected)), None)
+    started = next((event for event in events if isinstance(event, RunStarted)), None)
+    if collected is None or started is None or not started.gpus:
+        return ()
+    largest_mib = max(gpu.capacity_mib for gpu in started.gpus)
     peaks: dict[str, AttemptFinished] = {}
     for event in finished:
         known = peaks.get(event.node_id)
@@ -156,20 +163,24 @@ def _drifts(
         if event.peak_mib and (known is None or event.peak_mib > (known.peak_mib or 0)):
             peaks[event.node_id] = event
     declared: dict[tuple[str, int], list[str]] = {}
-    for test in collected.tests if collected else ():
+    for test in collected.tests:
         if test.declared_mib is not None:
             key = (_function(test.node_id), test.declared_mib)
             declared.setdefault(key, []).append(test.node_id)
     drifts = [
         drift
         for (function, declared_mib), cases in declared.items()
-        if (drift := _drift(function, declared_mib, cases, peaks)) is not None
+        if (drift := _drift(function, declared_mib, cases, peaks, largest_mib)) is not None
     ]
     return tuple(sorted(drifts, key=lambda drift: drift.declared_mib - drift.peak_mib))
 
 
 def _drift(
-    function: str, declared_mib: int, cases: Sequence[str], peaks: Mapping[str, AttemptFinished]
+    function: str,
+    declared_mib: int,
+    cases: Sequence[str],
+    peaks: Mapping[str, AttemptFinished],
+    largest_mib: int,
 ) -> Drift | None:
     measured = [peaks[case] for case in cases if case in peaks]
     highest = max(measured, key=lambda event: event.peak_mib or 0, default=None)
@@ -184,7 +195,7 @@ def _drift(
     )
     if difference < 0 and not is_all_seen:
         return None
-    gib = gib_to_declare(highest.peak_mib)
+    gib = gib_to_declare(highest.peak_mib, largest_mib)
     # A declaration that is what we would advise, or the profiler, which advises whole GiB, has
     # nothing to correct.
     if mib_from_gib(gib) <= declared_mib <= math.ceil(gib) * MIB_PER_GIB:

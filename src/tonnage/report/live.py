@@ -19,6 +19,8 @@ from tonnage.units import format_duration, gib_from_mib
 
 _REFRESH_S = 0.1
 _NARROWEST = 20
+# With fewer columns than this, a bar has its two main figures and a test its name and time.
+_WIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,12 @@ def _gpu_lines(progress: Progress, width: int, glyphs: Glyphs) -> Iterator[Text]
     labels = max((len(each.gpu.label) for each in progress.gpus.values()), default=0)
     for each in progress.gpus.values():
         used = "?" if each.used_mib is None else f"{gib_from_mib(each.used_mib):.1f}"
+        reserved_gib = gib_from_mib(each.reserved_mib)
+        capacity_gib = gib_from_mib(each.gpu.capacity_mib)
         figures = (
-            f" {used:>5} used {gib_from_mib(each.reserved_mib):>5.1f} reserved "
-            f"{gib_from_mib(each.gpu.capacity_mib):>5.1f} GiB"
+            f" {used:>5} used {reserved_gib:>5.1f} reserved {capacity_gib:>5.1f} GiB"
+            if width >= _WIDE
+            else f" {used:>5} of {capacity_gib:>4.1f} GiB"
         )
         cells = max(4, width - labels - 1 - len(figures))
         yield Text(f"{each.gpu.label:<{labels}} ") + _bar(each, cells, glyphs) + Text(figures)
@@ -97,10 +102,12 @@ def _test_line(
     where = labels[0] if len(labels) == 1 else f"{len(labels)} GPUs" if labels else "CPU"
     vram = f"{gib_from_mib(test.reserved_mib):.1f} GiB" if test.gpus else ""
     time = format_duration(max(0.0, now_s - test.started_s))
-    if test.timeout_s is not None:
-        time += f"/{format_duration(test.timeout_s)}"
     again = f"(attempt {test.attempt}) " if test.attempt > 1 else ""
-    prefix = f"  {where:<7} {vram:>9} {time:>15}  {again}"
+    if width >= _WIDE:
+        limit = "" if test.timeout_s is None else f"/{format_duration(test.timeout_s)}"
+        prefix = f"  {where:<7} {vram:>9} {time + limit:>15}  {again}"
+    else:
+        prefix = f"{where:<6} {time:>6}  {again}"
     return Text(prefix) + Text(shorten(test.node_id, max(8, width - len(prefix)), glyphs.ellipsis))
 
 

@@ -5,8 +5,10 @@ import ast
 import pytest
 
 from tonnage.demo.compare import comparison_lines
+from tonnage.demo.recorded import fullest_moment_s
 from tonnage.demo.suite import write_suite
 from tonnage.demo.workload import published_job
+from tonnage.record.events import AttemptStarted, GpuSampled
 
 pytestmark = [pytest.mark.pre_merge, pytest.mark.unit, pytest.mark.gpu_0]
 
@@ -30,3 +32,14 @@ def test_the_comparison_says_what_was_measured():
     lines = comparison_lines(totals, published_job(), 0.01)
     assert any("4.0 times as fast" in line for line in lines)
     assert any("published, scaled" in line for line in lines)
+
+
+def test_the_picture_is_of_the_fullest_moment():
+    run = [
+        GpuSampled(1.0, "a", 900, 0, 0),
+        AttemptStarted(2.0, "t::x", 1, ("a",), 900, 0),
+        AttemptStarted(3.0, "t::on_cpu", 1, (), 0, 1),
+        GpuSampled(4.0, "a", 800, 0, 0),
+    ]
+    assert fullest_moment_s(run) == 2.0
+    assert fullest_moment_s([*run, GpuSampled(5.0, "b", 200, 0, 0)]) == 5.0

@@ -90,6 +90,16 @@ def test_live_view_on_80_columns():
     )
 
 
+def test_live_view_on_40_columns_still_names_the_tests():
+    assert text_of(render(progress_at(4.5), 5.0, 40, 24, "ascii"), 40) == (
+        "GPU 0 x#######==......  11.0 of 22.0 GiB\n"
+        "GPU 0   3.0 s  test_a.py::test_big\n"
+        "GPU 0   3.0 s  test_a.py::test_small\n"
+        "0 passed, 1 failed, 2 running, 1 queued\n"
+        "5.0 s so far, about 7.0 s to go\n"
+    )
+
+
 def test_a_retry_counts_once():
     progress = Progress()
     for event in (
@@ -242,11 +252,13 @@ def test_a_retried_pass_is_shown():
     assert "  t::x (passed, attempt 2)" in summary_lines(summarise(run))
 
 
-@given(st.integers(1, 200_000))
-def test_the_advised_declaration_is_not_flagged_again(peak_mib):
-    declared_mib = round(gib_to_declare(peak_mib) * 1024 + 0.499)
+@given(st.integers(1, 200_000), st.integers(0, 200_000))
+def test_the_advised_declaration_is_not_flagged_again(peak_mib, free_mib):
+    card = dataclasses.replace(GPU, capacity_mib=peak_mib + free_mib)
+    declared_mib = round(gib_to_declare(peak_mib, card.capacity_mib) * 1024 + 0.499)
+    assert declared_mib <= card.capacity_mib
     run = [
-        RUN[0],
+        dataclasses.replace(RUN[0], gpus=(card,)),
         events.TestsCollected(0.0, (planned("t", declared_mib),)),
         started(1.0, "t"),
         finished(2.0, "t", 1.0, peak_mib=peak_mib),
@@ -323,5 +335,5 @@ def test_what_the_profiler_advises_is_no_drift(declared_gib, is_told):
     ended = events.AttemptFinished(
         1.0, "t.py::t", 1, Outcome.PASSED, 1.0, peak_mib, "simulated", ""
     )
-    found = summarise([events.TestsCollected(0.0, (planned,)), ended]).drifts
+    found = summarise([RUN[0], events.TestsCollected(0.0, (planned,)), ended]).drifts
     assert bool(found) is is_told
