@@ -1,5 +1,6 @@
 """Running pytest in a subprocess on a small suite, plain and packed, and reading what it did."""
 
+import importlib.util
 import os
 import select
 import subprocess
@@ -30,6 +31,16 @@ def load_only(monkeypatch: pytest.MonkeyPatch, *plugins: str) -> None:
     # Nor are they part of the run that this test itself is in.
     for name in [name for name in os.environ if name.startswith(("PYTEST_XDIST_", "TONNAGE_"))]:
         monkeypatch.delenv(name)
+
+
+def skip_without(module: str, distribution: str) -> None:
+    """Skip this test where the module is not installed.
+
+    Without importing it: after a test with `pytester` whatever it has imported is imported anew,
+    and NumPy, which some plugins bring along, refuses that.
+    """
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{distribution} is not installed")
 
 
 def outcomes(junit: Path) -> dict[str, str]:

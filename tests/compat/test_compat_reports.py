@@ -5,7 +5,7 @@ import re
 
 import pytest
 from tests.compat.beside import OUTCOMES, packed, plain
-from tests.packed import load_only
+from tests.packed import load_only, skip_without
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -27,7 +27,7 @@ def compared(pytester, read, *args):
 
 
 def test_pytest_html(pytester, monkeypatch):
-    pytest.importorskip("pytest_html", reason="pytest-html is not installed")
+    skip_without("pytest_html", "pytest-html")
     load_only(monkeypatch, "metadata", "html", "html_fixtures")
     pytester.makeconftest(
         """
@@ -61,7 +61,7 @@ def test_pytest_html(pytester, monkeypatch):
 
 
 def test_pytest_json_report(pytester, monkeypatch):
-    pytest.importorskip("pytest_jsonreport", reason="pytest-json-report is not installed")
+    skip_without("pytest_jsonreport", "pytest-json-report")
     load_only(monkeypatch, "metadata", "pytest_jsonreport")
 
     def read(path):
@@ -88,7 +88,7 @@ def test_pytest_json_report(pytester, monkeypatch):
 
 
 def test_pytest_reportlog(pytester, monkeypatch):
-    pytest.importorskip("pytest_reportlog", reason="pytest-reportlog is not installed")
+    skip_without("pytest_reportlog", "pytest-reportlog")
     load_only(monkeypatch, "pytest_reportlog")
 
     def read(path):
@@ -105,7 +105,7 @@ def test_pytest_reportlog(pytester, monkeypatch):
 
 
 def test_allure(pytester, monkeypatch):
-    pytest.importorskip("allure_pytest", reason="allure-pytest is not installed")
+    skip_without("allure_pytest", "allure-pytest")
     load_only(monkeypatch, "allure_pytest")
 
     def read(path):
@@ -126,7 +126,7 @@ def test_allure(pytester, monkeypatch):
 
 
 def test_pytest_sugar(pytester, monkeypatch):
-    pytest.importorskip("pytest_sugar", reason="pytest-sugar is not installed")
+    skip_without("pytest_sugar", "pytest-sugar")
     load_only(monkeypatch, "sugar")
 
     def read(path):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from tests.compat.beside import LEVELS, packed, plain
-from tests.packed import load_only, outcomes, run
+from tests.packed import load_only, outcomes, run, skip_without
 
 pytestmark = [
     pytest.mark.pre_merge,
@@ -27,7 +27,7 @@ def same_outcomes(pytester, *args, levels=LEVELS):
 
 
 def test_pytest_timeout(pytester, monkeypatch):
-    pytest.importorskip("pytest_timeout", reason="pytest-timeout is not installed")
+    skip_without("pytest_timeout", "pytest-timeout")
     load_only(monkeypatch, "timeout")
     pytester.makepyfile(
         test_it="""
@@ -55,7 +55,7 @@ def test_pytest_timeout(pytester, monkeypatch):
 
 
 def test_pytest_mock(pytester, monkeypatch):
-    pytest.importorskip("pytest_mock", reason="pytest-mock is not installed")
+    skip_without("pytest_mock", "pytest-mock")
     load_only(monkeypatch, "pytest_mock")
     pytester.makepyfile(
         test_it="""
@@ -74,7 +74,7 @@ def test_pytest_mock(pytester, monkeypatch):
 
 
 def test_pytest_asyncio(pytester, monkeypatch):
-    pytest.importorskip("pytest_asyncio", reason="pytest-asyncio is not installed")
+    skip_without("pytest_asyncio", "pytest-asyncio")
     load_only(monkeypatch, "asyncio")
     pytester.makepyfile(
         test_it="""
@@ -107,7 +107,7 @@ def test_pytest_asyncio(pytester, monkeypatch):
 
 
 def test_anyio(pytester, monkeypatch):
-    pytest.importorskip("anyio", reason="anyio is not installed")
+    skip_without("anyio", "anyio")
     load_only(monkeypatch, "anyio")
     pytester.makepyfile(
         test_it="""
@@ -132,7 +132,7 @@ def test_anyio(pytester, monkeypatch):
 
 
 def test_pytest_randomly(pytester, monkeypatch):
-    pytest.importorskip("pytest_randomly", reason="pytest-randomly is not installed")
+    skip_without("pytest_randomly", "pytest-randomly")
     load_only(monkeypatch, "randomly", "no:xdist")
     pytester.makepyfile(
         test_it="""
@@ -168,7 +168,7 @@ def test_pytest_randomly(pytester, monkeypatch):
 
 
 def test_hypothesis(pytester, monkeypatch):
-    pytest.importorskip("hypothesis", reason="hypothesis is not installed")
+    skip_without("hypothesis", "hypothesis")
     load_only(monkeypatch, "hypothesispytest")
     pytester.makepyfile(
         test_it="""
@@ -258,7 +258,7 @@ def test_subtests(pytester):
 
 
 def test_reports_of_own_needs_are_refused_with_the_remedy(pytester, monkeypatch):
-    pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed")
+    skip_without("pytest_rerunfailures", "pytest-rerunfailures")
     load_only(monkeypatch, "rerunfailures")
     pytester.makepyfile("def test_it(): pass")
     result = run(pytester, "--reruns=1", "--fail-on-flaky")

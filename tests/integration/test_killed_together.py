@@ -48,7 +48,12 @@ def packed_in(group: Path, directory: Path, *args: str) -> "subprocess.Popen[str
 
 
 def has_ended(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
+    """Whether it is gone, or waits for whoever has inherited it to take note."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def test_the_next_run_ends_what_it_left_and_says_so(group, pytester):
@@ -64,7 +69,7 @@ def test_the_next_run_ends_what_it_left_and_says_so(group, pytester):
     with packed_in(group, pytester.path, "-k", "nothing") as following:
         output, _ = following.communicate(timeout=PATIENCE_S)
     assert f"a run that was killed had left processes behind, now ended: pid {left}" in output
-    wait_until(lambda: has_ended(left))  # whoever inherits it has to notice
+    wait_until(lambda: has_ended(left))
     assert [path.name for path in group.iterdir() if path.is_dir()] == []
 
 
