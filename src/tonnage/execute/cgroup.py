@@ -44,7 +44,7 @@ class RunCgroup:
             return None
         path = own / f"{_PREFIX}{run_id}"
         try:
-            path.mkdir()
+            path.mkdir(0o700)  # nobody else's lock can hold us up
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             return None
